@@ -1,0 +1,24 @@
+# What a builder can choose, and the flags every target gets.
+option(SOLDER_TESTS "Build the tests" ON)
+option(SOLDER_BENCH "Build the benchmarks" OFF)
+set(SOLDER_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined or thread")
+
+find_program(CCACHE ccache)
+if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -fno-strict-aliasing)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+  # libstdc++ 12 hides <expected> from clang 16, which reports an older __cpp_concepts than it implements.
+  add_compile_options(-Wno-builtin-macro-redefined -D__cpp_concepts=202002L -Wthread-safety)
+endif()
+if(SOLDER_SANITIZE)
+  add_compile_options(-fsanitize=${SOLDER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${SOLDER_SANITIZE})
+endif()
+
+find_program(MOLD mold)
+if(MOLD AND NOT SOLDER_SANITIZE)
+  add_link_options(-fuse-ld=mold)
+endif()

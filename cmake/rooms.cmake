@@ -1,0 +1,42 @@
+# A room is a folder of src/ with one subject. It becomes a library of the same name; its sources are whatever
+# lies in the folder (FLAT) or below it, so a new file or model folder needs no edit here.
+#
+#   solder_room(tree DEPENDS base)              src/tree/**.cpp  -> solder_tree
+#   solder_room(models WHOLE DEPENDS device)    linked whole: its registrations are static objects nobody names
+function(solder_room name)
+  cmake_parse_arguments(ROOM "WHOLE" "FOLDER" "DEPENDS;LIBRARIES" ${ARGN})
+  if(NOT ROOM_FOLDER)
+    set(ROOM_FOLDER ${name})
+  endif()
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${ROOM_FOLDER}/*.cpp)
+  list(TRANSFORM ROOM_DEPENDS PREPEND solder_)
+  if(NOT sources)
+    add_library(solder_${name} INTERFACE)
+    target_include_directories(solder_${name} INTERFACE ${CMAKE_SOURCE_DIR}/src)
+    target_link_libraries(solder_${name} INTERFACE ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
+    return()
+  endif()
+  if(ROOM_WHOLE)
+    add_library(solder_${name} OBJECT ${sources})
+  else()
+    add_library(solder_${name} STATIC ${sources})
+  endif()
+  target_include_directories(solder_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(solder_${name} PUBLIC ${ROOM_DEPENDS} ${ROOM_LIBRARIES})
+endfunction()
+
+# A test program made of every .cpp in tests/<kind>/<folder>/, registered with ctest by its GoogleTest cases.
+function(solder_test_program name folder)
+  cmake_parse_arguments(T "" "" "DEPENDS;LIBRARIES;LABELS" ${ARGN})
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/tests/${folder}/*.cpp)
+  if(NOT sources)
+    return()
+  endif()
+  list(TRANSFORM T_DEPENDS PREPEND solder_)
+  add_executable(${name} ${sources})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/tests)
+  target_compile_definitions(${name} PRIVATE SOLDER_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  target_link_libraries(${name} PRIVATE ${T_DEPENDS} ${T_LIBRARIES} GTest::gtest_main GTest::gmock)
+  add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
+  set_tests_properties(${name} PROPERTIES LABELS "${T_LABELS}" TIMEOUT 600)
+endfunction()

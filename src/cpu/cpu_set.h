@@ -1,0 +1,81 @@
+/// The CPUs of one machine and their threads.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "cpu/vcpu.h"
+
+namespace solder::cpu {
+
+class CpuSet;
+
+/// One vCPU's thread: {queued work, then run, then sleep if halted} until told to stop.
+class VcpuThread {
+ public:
+  VcpuThread(CpuSet& set, std::unique_ptr<Vcpu> vcpu);
+  ~VcpuThread();
+  [[nodiscard]] Vcpu& vcpu() { return *vcpu_; }
+  /// Announces the thread and starts it; it sleeps until the CPU is powered on.
+  void start();
+  /// Powers the CPU on at `entry`. False when it is on already (PSCI ALREADY_ON).
+  bool power_on(const EntryState& entry);
+  /// Called on the CPU's own thread: the CPU is off from its next exit on.
+  void power_off();
+  [[nodiscard]] bool powered() const { return powered_.load(std::memory_order_acquire); }
+  /// Queues `work` to run on this thread between guest instructions; FIFO. Returns at once.
+  void post(std::function<void()> work);
+  /// The same, and waits until it ran. On the CPU's own thread it runs at once.
+  void run_on(std::function<void()> work);
+  void wake();
+  void stop();
+
+ private:
+  friend class CpuSet;
+  void loop();
+  CpuSet& set_;
+  std::unique_ptr<Vcpu> vcpu_;
+  std::mutex mutex_;
+  std::condition_variable condition_;
+  std::deque<std::function<void()>> queue_;
+  std::atomic<bool> powered_{false};
+  bool woken_ = false;
+  bool stopping_ = false;
+  std::thread thread_;
+};
+
+/// All vCPU threads of a machine; pausing them and exclusive work.
+class CpuSet {
+ public:
+  /// `control` hears of exits that concern the whole machine.
+  explicit CpuSet(MachineControl& control) : control_(control) {}
+  ~CpuSet();
+  VcpuThread& add(std::unique_ptr<Vcpu> vcpu);
+  [[nodiscard]] usize size() const { return threads_.size(); }
+  [[nodiscard]] VcpuThread& operator[](usize index) { return *threads_[index]; }
+  void start();
+  /// Runs `work` on the calling thread while no vCPU is in guest code. Not from inside guest code's helpers: post it.
+  void exclusive(const std::function<void()>& work);
+  /// Stops all vCPUs between instructions, until `resume`. Counted.
+  void pause();
+  void resume();
+  /// Ends and joins all threads.
+  void stop();
+
+ private:
+  friend class VcpuThread;
+  MachineControl& control_;
+  std::vector<std::unique_ptr<VcpuThread>> threads_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  u32 pauses_ = 0;   // requests that nobody be in guest code
+  u32 running_ = 0;  // threads in guest code
+};
+
+}  // namespace solder::cpu

@@ -1,0 +1,127 @@
+/// The accelerator's contract: what a virtual CPU is to the rest of the machine, whoever runs it.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+#include "interrupt/wire.h"
+#include "memory/address_space.h"
+#include "time/clock.h"
+
+namespace solder::cpu {
+
+/// Why `Vcpu::run` returned.
+enum class ExitReason : u8 {
+  kicked,     ///< `kick` was called, or work is queued
+  halted,     ///< WFI/HLT or a CPU that is off: nothing to do until `wake`
+  shutdown,   ///< the guest asked the machine to stop (also through MachineControl)
+  reset,      ///< … to restart
+  debug,      ///< breakpoint, single step
+  fault,      ///< an internal fault; `fault_text` says what and where
+};
+
+/// A register system of a device that the CPU reaches by instructions, not addresses (GICv3's ICC_*).
+/// `encoding` is op0:op1:CRn:CRm:op2 packed as A64 MRS has it in bits 20..5 (16 bits).
+class SystemRegisters {
+ public:
+  virtual ~SystemRegisters() = default;
+  [[nodiscard]] virtual bool has(u32 encoding) const = 0;
+  virtual u64 read(u32 cpu, u32 encoding) = 0;
+  virtual void write(u32 cpu, u32 encoding, u64 value) = 0;
+};
+
+/// What firmware calls do (HVC/SMC of PSCI): models register one. Registers are x0..x3 in, x0..x3 out.
+class FirmwareCalls {
+ public:
+  virtual ~FirmwareCalls() = default;
+  /// `secure_conduit`: SMC rather than HVC. Returns false when the call is not known (the caller returns NOT_SUPPORTED).
+  virtual bool call(u32 cpu, bool secure_conduit, std::span<u64, 4> registers) = 0;
+};
+
+/// Input lines of a CPU, from its interrupt controller.
+enum class Line : u8 { irq, fiq, nmi, count };
+
+/// How a CPU starts: entry state for boot and for PSCI CPU_ON.
+struct EntryState {
+  u64 pc = 0;
+  std::array<u64, 4> arguments{};  ///< x0..x3 / a0..a3
+  u8 exception_level = 1;
+};
+
+/// The architectural state that both accelerators read and write: one record, named registers.
+struct RegisterValue {
+  std::string name;
+  std::array<u64, 2> value{};  ///< 128 bits; most use the first
+};
+
+/// One virtual CPU. `run` is called by its own thread only; all others from any thread unless said otherwise.
+class Vcpu {
+ public:
+  virtual ~Vcpu() = default;
+  [[nodiscard]] virtual u32 index() const = 0;
+
+  /// Runs guest code until there is a reason to return.
+  virtual ExitReason run() = 0;
+  /// Makes `run` return soon (also if it is not running yet).
+  virtual void kick() = 0;
+  /// Whether a halted CPU has a reason to run: an enabled interrupt is pending (masked or not, as WFI says), or an event.
+  [[nodiscard]] virtual bool has_wake_reason() const = 0;
+
+  /// Level of an input line. Wakes the CPU through the callback given to `set_wake`.
+  virtual void set_line(Line line, bool level) = 0;
+  virtual void set_wake(std::function<void()> wake) = 0;
+
+  /// Puts the CPU into its reset state, entering at `entry`. Only while it is off or before it starts.
+  virtual void reset(const EntryState& entry) = 0;
+
+  /// Outputs of the CPU itself: arm64's timer lines in the order of the arm,armv8-timer binding
+  /// (secure physical, non-secure physical, virtual, hypervisor), then PMU. Before the CPU runs.
+  virtual void connect_output(u32 index, interrupt::LevelWire wire) = 0;
+  virtual void add_system_registers(SystemRegisters& registers) = 0;
+  virtual void set_firmware(FirmwareCalls* firmware) = 0;
+
+  /// All registers, for snapshots, debuggers and fault reports. Only while the CPU does not run.
+  [[nodiscard]] virtual std::vector<RegisterValue> registers() const = 0;
+  [[nodiscard]] virtual Status set_register(const RegisterValue& value) = 0;
+  [[nodiscard]] virtual std::string fault_text() const = 0;
+};
+
+/// How the guest, or a model for it, ends or restarts the machine. Returns at once; the machine acts on its own thread.
+class MachineControl {
+ public:
+  virtual ~MachineControl() = default;
+  virtual void request_shutdown() = 0;
+  virtual void request_reset() = 0;
+  /// An internal fault: the machine stops and `solder` exits non-zero with this text.
+  virtual void report_fault(std::string text) = 0;
+};
+
+/// What a CPU node of the tree asks for.
+struct CpuRequest {
+  u32 index = 0;
+  u64 hardware_id = 0;           ///< `reg`: MPIDR affinity, hart id, APIC id
+  std::string compatible;        ///< the first one
+  u64 timer_hz = 62'500'000;     ///< CNTFRQ
+  time::Clock* clock = nullptr;
+  time::TimerQueue* timers = nullptr;
+  memory::AddressSpace* memory = nullptr;
+  MachineControl* control = nullptr;
+};
+
+/// One accelerator of one machine.
+class Accelerator {
+ public:
+  virtual ~Accelerator() = default;
+  [[nodiscard]] virtual std::string name() const = 0;
+  [[nodiscard]] virtual Result<std::unique_ptr<Vcpu>> create_vcpu(const CpuRequest& request) = 0;
+  /// A line per figure, for `--translator stats` and the like; may be empty.
+  [[nodiscard]] virtual std::string statistics() const { return {}; }
+};
+
+}  // namespace solder::cpu

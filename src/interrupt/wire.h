@@ -1,0 +1,116 @@
+/// Wires: how an interrupt leaves a model. A model drives a wire; where it ends is the machine's business.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/types.h"
+
+namespace solder::interrupt {
+
+/// Where wires end: a controller's inputs, a cascade, an OR gate, a route into KVM.
+/// Called under the driver's lock, from any thread; the sink takes its own lock (order: device, controller, CPU).
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  /// The level of input `pin` is now `level`. May be called again with the same level.
+  virtual void set_level(u32 pin, bool level) = 0;
+  /// One edge on input `pin`.
+  virtual void pulse(u32 pin) {
+    set_level(pin, true);
+    set_level(pin, false);
+  }
+};
+
+/// A level-triggered output: high until the cause is gone. Unconnected wires go nowhere, silently.
+class LevelWire {
+ public:
+  void connect(Sink* sink, u32 pin) {
+    sink_ = sink;
+    pin_ = pin;
+    if (sink_ != nullptr && level_) sink_->set_level(pin_, true);
+  }
+  void set(bool level) {
+    // Repeats are dropped here, so that a model may call this after every change of its registers.
+    if (level == level_) return;
+    level_ = level;
+    if (sink_ != nullptr) sink_->set_level(pin_, level);
+  }
+  [[nodiscard]] bool level() const { return level_; }
+  [[nodiscard]] bool connected() const { return sink_ != nullptr; }
+
+ private:
+  Sink* sink_ = nullptr;
+  u32 pin_ = 0;
+  bool level_ = false;
+};
+
+/// An edge-triggered output: each `fire` is one event.
+class EdgeWire {
+ public:
+  void connect(Sink* sink, u32 pin) {
+    sink_ = sink;
+    pin_ = pin;
+  }
+  void fire() {
+    if (sink_ != nullptr) sink_->pulse(pin_);
+  }
+  [[nodiscard]] bool connected() const { return sink_ != nullptr; }
+
+ private:
+  Sink* sink_ = nullptr;
+  u32 pin_ = 0;
+};
+
+/// Several level wires on one input: high while any is.
+class OrGate final : public Sink {
+ public:
+  OrGate(Sink& out, u32 out_pin, u32 inputs);
+  void set_level(u32 pin, bool level) override;
+
+ private:
+  Sink& out_;
+  u32 out_pin_;
+  std::mutex mutex_;
+  std::vector<bool> levels_;
+  u32 high_ = 0;
+};
+
+/// A controller as the tree sees it: it knows what the cells of a specifier mean (its binding).
+class Controller {
+ public:
+  virtual ~Controller() = default;
+  /// How a specifier asks to be driven.
+  enum class Trigger : u8 { level_high, level_low, edge_rising, edge_falling };
+  struct Input {
+    Sink* sink = nullptr;
+    u32 pin = 0;
+    Trigger trigger = Trigger::level_high;
+    std::string name;  ///< "SPI 1", "PPI 11 of cpu 0", "pin 5": for explain and errors
+  };
+  /// The input that `specifier` (as many cells as #interrupt-cells) names. `cpu` matters for per-CPU inputs (PPIs).
+  /// Errors: what is wrong with which cell.
+  [[nodiscard]] virtual Result<Input> input(std::span<const u32> specifier, u32 cpu) = 0;
+};
+
+/// A message-signalled interrupt: a write of `data` to `address`, by the requester `device_id` (ITS: DeviceID).
+struct Message {
+  u64 address = 0;
+  u32 data = 0;
+  u32 device_id = 0;
+};
+
+/// Who receives messages (an ITS frame, a GICv2m, the x86 local APICs).
+class MessageTarget {
+ public:
+  virtual ~MessageTarget() = default;
+  /// False when the message means nothing there.
+  virtual bool deliver(const Message& message) = 0;
+};
+
+}  // namespace solder::interrupt

@@ -11,7 +11,7 @@ endif()
 add_compile_options(-Wall -Wextra -Werror -Wshadow -Wnon-virtual-dtor -fno-strict-aliasing)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   # libstdc++ 12 hides <expected> from clang 16, which reports an older __cpp_concepts than it implements.
-  add_compile_options(-Wno-builtin-macro-redefined -D__cpp_concepts=202002L -Wthread-safety)
+  add_compile_options(-Wno-builtin-macro-redefined -Wno-macro-redefined -D__cpp_concepts=202002L -Wthread-safety)
 endif()
 if(SOLDER_SANITIZE)
   add_compile_options(-fsanitize=${SOLDER_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)

@@ -85,6 +85,9 @@ class Ports {
   virtual interrupt::LevelWire& level_wire(u32 index) = 0;
   virtual interrupt::EdgeWire& edge_wire(u32 index) = 0;
   [[nodiscard]] virtual u32 interrupt_count() const = 0;
+  /// The controller input that the node's `index`-th specifier names for `cpu`: for a model that connects wires per CPU
+  /// itself (the CPUs' timers, PMU). Valid from start() on. Errors: no such specifier, and what the controller says.
+  [[nodiscard]] virtual Result<interrupt::Controller::Input> interrupt_input(u32 index, u32 cpu) = 0;
 
   /// This node is an interrupt controller that others' specifiers refer to.
   virtual void provide_controller(interrupt::Controller& controller) = 0;

@@ -9,8 +9,8 @@ namespace solder {
 }  // namespace solder
 
 /// Aborts with place and reason when an invariant of ours does not hold; in all builds.
-#define SOLDER_CHECK(condition, why)                                                    \
-  do {                                                                                  \
-    if (!(condition)) [[unlikely]]                                                      \
-      ::solder::check_failed(__FILE__, __LINE__, #condition, why);                      \
+#define SOLDER_CHECK(condition, why)                               \
+  do {                                                             \
+    if (!(condition)) [[unlikely]]                                 \
+      ::solder::check_failed(__FILE__, __LINE__, #condition, why); \
   } while (false)

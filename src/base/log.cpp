@@ -27,10 +27,14 @@ void line(std::string_view kind, std::string_view text) {
 void note(std::string_view text) {
   if (level.load(std::memory_order_relaxed) != Level::quiet) line("", text);
 }
-void warn(std::string_view text) { line("warning: ", text); }
+void warn(std::string_view text) {
+  line("warning: ", text);
+}
 void debug(std::string_view text) {
   if (level.load(std::memory_order_relaxed) == Level::verbose) line("debug: ", text);
 }
-void set_level(Level l) { level.store(l, std::memory_order_relaxed); }
+void set_level(Level l) {
+  level.store(l, std::memory_order_relaxed);
+}
 
 }  // namespace solder::log

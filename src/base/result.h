@@ -34,16 +34,16 @@ using Status = std::expected<void, Error>;
 
 /// Evaluates a Result; on error returns it from the enclosing function, else yields the value.
 /// A GNU statement expression, as both of our compilers have it.
-#define SOLDER_TRY(expr)                                                      \
-  __extension__({                                                             \
-    auto solder_try_result = (expr);                                          \
+#define SOLDER_TRY(expr)                                                       \
+  __extension__({                                                              \
+    auto solder_try_result = (expr);                                           \
     if (!solder_try_result) return std::unexpected(solder_try_result.error()); \
-    std::move(*solder_try_result);                                            \
+    std::move(*solder_try_result);                                             \
   })
 
 /// The same for a Status, which has no value.
-#define SOLDER_TRY_STATUS(expr)                                                    \
-  do {                                                                             \
-    if (auto solder_try_status = (expr); !solder_try_status)                       \
-      return std::unexpected(std::move(solder_try_status).error());                \
+#define SOLDER_TRY_STATUS(expr)                                     \
+  do {                                                              \
+    if (auto solder_try_status = (expr); !solder_try_status)        \
+      return std::unexpected(std::move(solder_try_status).error()); \
   } while (false)

@@ -21,8 +21,14 @@ __extension__ using i128 = __int128;
 /// A guest physical address (an IPA, in KVM's terms). Addresses of devices and RAM, never a host pointer.
 using Gpa = u64;
 
-inline constexpr u64 operator""_KiB(unsigned long long n) { return n << 10; }
-inline constexpr u64 operator""_MiB(unsigned long long n) { return n << 20; }
-inline constexpr u64 operator""_GiB(unsigned long long n) { return n << 30; }
+inline constexpr u64 operator""_KiB(unsigned long long n) {
+  return n << 10;
+}
+inline constexpr u64 operator""_MiB(unsigned long long n) {
+  return n << 20;
+}
+inline constexpr u64 operator""_GiB(unsigned long long n) {
+  return n << 30;
+}
 
 }  // namespace solder

@@ -34,6 +34,9 @@ class VcpuThread {
   /// The same, and waits until it ran. On the CPU's own thread it runs at once.
   void run_on(std::function<void()> work);
   void wake();
+  /// Asks the thread to end; `stop` also waits for it.
+  void request_stop();
+  [[nodiscard]] bool stop_requested() const { return stopping_.load(std::memory_order_acquire); }
   void stop();
 
  private:
@@ -46,7 +49,8 @@ class VcpuThread {
   std::deque<std::function<void()>> queue_;
   std::atomic<bool> powered_{false};
   bool woken_ = false;
-  bool stopping_ = false;
+  bool in_guest_ = false;
+  std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
 
@@ -70,8 +74,11 @@ class CpuSet {
 
  private:
   friend class VcpuThread;
+  void enter_guest(VcpuThread& thread);
+  void leave_guest();
   MachineControl& control_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;
+  std::mutex exclusive_;
   std::mutex mutex_;
   std::condition_variable changed_;
   u32 pauses_ = 0;   // requests that nobody be in guest code

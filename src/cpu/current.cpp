@@ -7,8 +7,12 @@ namespace {
 thread_local u32 this_threads_cpu = 0;
 }  // namespace
 
-u32 current_cpu() { return this_threads_cpu; }
+u32 current_cpu() {
+  return this_threads_cpu;
+}
 
-void set_current_cpu(u32 index) { this_threads_cpu = index; }
+void set_current_cpu(u32 index) {
+  this_threads_cpu = index;
+}
 
 }  // namespace solder::cpu

@@ -18,12 +18,12 @@ namespace solder::cpu {
 
 /// Why `Vcpu::run` returned.
 enum class ExitReason : u8 {
-  kicked,     ///< `kick` was called, or work is queued
-  halted,     ///< WFI/HLT or a CPU that is off: nothing to do until `wake`
-  shutdown,   ///< the guest asked the machine to stop (also through MachineControl)
-  reset,      ///< … to restart
-  debug,      ///< breakpoint, single step
-  fault,      ///< an internal fault; `fault_text` says what and where
+  kicked,    ///< `kick` was called, or work is queued
+  halted,    ///< WFI/HLT or a CPU that is off: nothing to do until `wake`
+  shutdown,  ///< the guest asked the machine to stop (also through MachineControl)
+  reset,     ///< … to restart
+  debug,     ///< breakpoint, single step
+  fault,     ///< an internal fault; `fault_text` says what and where
 };
 
 /// A register system of a device that the CPU reaches by instructions, not addresses (GICv3's ICC_*).
@@ -40,7 +40,8 @@ class SystemRegisters {
 class FirmwareCalls {
  public:
   virtual ~FirmwareCalls() = default;
-  /// `secure_conduit`: SMC rather than HVC. Returns false when the call is not known (the caller returns NOT_SUPPORTED).
+  /// `secure_conduit`: SMC rather than HVC. Returns false when the call is not known (the caller returns
+  /// NOT_SUPPORTED).
   virtual bool call(u32 cpu, bool secure_conduit, std::span<u64, 4> registers) = 0;
 };
 
@@ -70,7 +71,8 @@ class Vcpu {
   virtual ExitReason run() = 0;
   /// Makes `run` return soon (also if it is not running yet).
   virtual void kick() = 0;
-  /// Whether a halted CPU has a reason to run: an enabled interrupt is pending (masked or not, as WFI says), or an event.
+  /// Whether a halted CPU has a reason to run: an enabled interrupt is pending (masked or not, as WFI says), or an
+  /// event.
   [[nodiscard]] virtual bool has_wake_reason() const = 0;
 
   /// Level of an input line. Wakes the CPU through the callback given to `set_wake`.
@@ -105,9 +107,9 @@ class MachineControl {
 /// What a CPU node of the tree asks for.
 struct CpuRequest {
   u32 index = 0;
-  u64 hardware_id = 0;           ///< `reg`: MPIDR affinity, hart id, APIC id
-  std::string compatible;        ///< the first one
-  u64 timer_hz = 62'500'000;     ///< CNTFRQ
+  u64 hardware_id = 0;        ///< `reg`: MPIDR affinity, hart id, APIC id
+  std::string compatible;     ///< the first one
+  u64 timer_hz = 62'500'000;  ///< CNTFRQ
   time::Clock* clock = nullptr;
   time::TimerQueue* timers = nullptr;
   memory::AddressSpace* memory = nullptr;

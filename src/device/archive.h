@@ -14,7 +14,8 @@
 
 namespace solder::device {
 
-/// Visits named fields. In save mode it reads them, in load mode it writes them. Bad input makes it fail, never overrun.
+/// Visits named fields. In save mode it reads them, in load mode it writes them. Bad input makes it fail, never
+/// overrun.
 class Archive {
  public:
   enum class Mode : u8 { save, load };

@@ -63,7 +63,8 @@ class Device {
 };
 
 /// What the machine hands a model. References stay valid for the device's life.
-/// The node's properties are there to be read; addresses and interrupt numbers in them are none of the model's business.
+/// The node's properties are there to be read; addresses and interrupt numbers in them are none of the model's
+/// business.
 class Ports {
  public:
   virtual ~Ports() = default;

@@ -25,7 +25,7 @@ using WriteIndexFn = std::function<void(u32 index, u32 value)>;
 struct Register {
   std::string name;
   u64 offset = 0;
-  unsigned width = 4;   ///< bytes: 1, 2, 4, 8
+  unsigned width = 4;  ///< bytes: 1, 2, 4, 8
   u32 count = 1;
   u32 stride = 4;
   RegisterAccess access = RegisterAccess::read_write;
@@ -34,9 +34,10 @@ struct Register {
   std::function<void(u32 index, u64 value)> write;
 };
 
-/// A window made of registers. Accesses narrower than a register read or (through read-modify-write of plain storage)
-/// write part of it when `sub_word` is allowed; wider or misaligned ones, and holes, are RAZ/WI and counted.
-/// All handlers run under the model's lock.
+/// A window made of registers. A narrow read gets its part of the register. A narrow write at a register's first byte
+/// writes the whole register, zero-extended; at another byte only after `allow_narrow`, and shifted to its place. A
+/// 64-bit access to 32-bit registers is two. Anything else, and holes, is RAZ/WI and counted. All handlers run under
+/// the model's lock.
 class RegisterBlock final : public memory::MmioHandler {
  public:
   RegisterBlock(std::string owner, u64 size, std::mutex& lock);
@@ -52,12 +53,14 @@ class RegisterBlock final : public memory::MmioHandler {
                     std::function<void()> changed = {});
   RegisterBlock& ro(std::string_view name, u64 offset, const u32& storage);
   /// A bank of 32-bit registers.
-  RegisterBlock& bank(std::string_view name, u64 offset, u32 count, ReadIndexFn read, WriteIndexFn write, u32 stride = 4);
+  RegisterBlock& bank(std::string_view name, u64 offset, u32 count, ReadIndexFn read, WriteIndexFn write,
+                      u32 stride = 4);
   /// Anything else: 8-, 16- or 64-bit registers, odd strides.
   RegisterBlock& add(Register reg);
-  /// PrimeCell identification registers (0xfe0..0xffc) for a part number and designer/revision, as DDI 0183 section 3.3.
+  /// PrimeCell identification registers (0xfe0..0xffc) for a part number and designer/revision, as DDI 0183
+  /// section 3.3.
   RegisterBlock& primecell_id(u16 part, u8 revision);
-  /// Accesses of 1 or 2 bytes to 32-bit registers act on the whole register (zero-extended), as PrimeCells do.
+  /// Writes may start inside a register (byte-banked registers such as GICD_IPRIORITYR).
   RegisterBlock& allow_narrow();
 
   u64 read(u64 offset, unsigned size) override;

@@ -18,9 +18,9 @@ using Factory = Result<std::unique_ptr<Device>> (*)(Ports& ports);
 /// One line of the registry. Lives in static storage.
 struct ModelInfo {
   std::string_view compatible;
-  Factory factory = nullptr;   ///< null: the node needs no device (a fixed clock, a simple bus); it is only known
-  std::string_view summary;    ///< what it is and which document describes it, for the manual and `solder match`
-  bool bus = false;            ///< children are on the machine's bus (simple-bus)
+  Factory factory = nullptr;  ///< null: the node needs no device (a fixed clock, a simple bus); it is only known
+  std::string_view summary;   ///< what it is and which document describes it, for the manual and `solder match`
+  bool bus = false;           ///< children are on the machine's bus (simple-bus)
 };
 
 /// Adds a line to the registry at start-up:

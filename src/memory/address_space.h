@@ -20,10 +20,10 @@ namespace solder::memory {
 struct FlatRange {
   Gpa start = 0;
   u64 size = 0;
-  Ram* ram = nullptr;              ///< exactly one of ram and handler is set
+  Ram* ram = nullptr;  ///< exactly one of ram and handler is set
   MmioHandler* handler = nullptr;
-  u64 offset = 0;                  ///< of `start` within the RAM or the window
-  bool read_only = false;          ///< RAM that guest stores do not change (ROM); a window is never read-only
+  u64 offset = 0;                     ///< of `start` within the RAM or the window
+  bool read_only = false;             ///< RAM that guest stores do not change (ROM); a window is never read-only
   const std::string* name = nullptr;  ///< who is here: a node path, for traces and complaints
   [[nodiscard]] Gpa end() const { return start + size; }
   [[nodiscard]] bool contains(Gpa address) const { return address - start < size; }
@@ -43,14 +43,14 @@ class FlatMap {
 
 /// What a region of the space is made of.
 struct Region {
-  std::string name;        ///< a node path
+  std::string name;  ///< a node path
   Gpa start = 0;
   u64 size = 0;
   Ram* ram = nullptr;
   MmioHandler* handler = nullptr;
   u64 offset = 0;
   bool read_only = false;
-  int priority = 0;        ///< where regions overlap, the higher shows; among equals it is an error
+  int priority = 0;  ///< where regions overlap, the higher shows; among equals it is an error
 };
 using RegionId = u64;
 
@@ -105,6 +105,7 @@ class AddressSpace {
   RegionId next_id_ = 1;
   std::vector<std::pair<RegionId, std::unique_ptr<Region>>> regions_;
   std::vector<std::pair<RegionId, std::unique_ptr<Alias>>> aliases_;
+  std::vector<std::unique_ptr<Region>> retired_;  // removed; published maps still name them
   std::vector<std::unique_ptr<const FlatMap>> published_;
   std::vector<MapListener> listeners_;
   std::atomic<const FlatMap*> map_;

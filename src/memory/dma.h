@@ -27,9 +27,13 @@ class DmaPort {
   bool read(u64 address, void* data, u64 size) const;
   bool write(u64 address, const void* data, u64 size) const;
   template <class T>
-  bool load(u64 address, T& value) const { return read(address, &value, sizeof value); }
+  bool load(u64 address, T& value) const {
+    return read(address, &value, sizeof value);
+  }
   template <class T>
-  bool store(u64 address, const T& value) const { return write(address, &value, sizeof value); }
+  bool store(u64 address, const T& value) const {
+    return write(address, &value, sizeof value);
+  }
 
   /// Host pieces of [address, address+size), appended to `out`; false and nothing appended if a byte is out of reach.
   /// For zero-copy I/O. After a transfer into memory call `written` with the same range.

@@ -9,7 +9,8 @@ namespace solder::memory {
 class MmioHandler {
  public:
   virtual ~MmioHandler() = default;
-  /// Reads `size` (1, 2, 4, 8) bytes at `offset` from the window's start; the value in the low bits, little-endian lanes.
+  /// Reads `size` (1, 2, 4, 8) bytes at `offset` from the window's start; the value in the low bits, little-endian
+  /// lanes.
   virtual u64 read(u64 offset, unsigned size) = 0;
   /// Writes the low `size` bytes of `value`.
   virtual void write(u64 offset, unsigned size, u64 value) = 0;

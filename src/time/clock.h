@@ -36,9 +36,9 @@ class Clock {
   [[nodiscard]] i64 offset() const;
 
  private:
-  std::atomic<i64> offset_{0};     // machine = host + offset while running
+  std::atomic<i64> offset_{0};       // machine = host + offset while running
   std::atomic<i64> stopped_at_{-1};  // machine time while paused, else -1
-  i64 wall_base_ = 0;              // seconds
+  i64 wall_base_ = 0;                // seconds
   mutable std::mutex mutex_;
 };
 

@@ -21,6 +21,8 @@ namespace solder::host_x64 {
 
 /// C entry points into the run time for what translated code does not do itself. All get the exact guest pc in state.
 /// Each returns 0 to go on, or nonzero when the block is left (an exception was taken: state is final).
+/// `attr` is MemAttr::pack(); values are numbers in the guest's terms (the hook swaps big-endian ones), zero-extended;
+/// sign extension is the emitter's. `attr_and_op` is the same with the Rmw in bits 31..16.
 struct RuntimeHooks {
   u64 (*load)(ir::CoreState* state, u64 address, u32 attr, ir::V128* value);
   u64 (*store)(ir::CoreState* state, u64 address, u32 attr, const ir::V128* value);
@@ -47,7 +49,8 @@ struct LinkSlot {
   u32 offset = 0;        ///< of the patchable jump from the block's entry
   u64 target_delta = 0;  ///< relative to the block's guest start
 };
-/// Host offset (of the end of a slow-path call, or the start of an instruction's code) to guest pc.
+/// Host offset of the start of a guest instruction's code, to guest pc. For listings and profiles: slow paths and helpers
+/// find the exact pc in state.
 struct PcEntry {
   u32 host_offset = 0;
   u32 guest_delta = 0;
@@ -75,9 +78,11 @@ class Compiler {
                                                                 const RuntimeHooks& hooks, CompilerOptions options);
   virtual ~Compiler() = default;
 
-  /// Compiles one block. Null when the buffer is full: the caller stops all vCPUs and calls `reset`.
-  [[nodiscard]] virtual std::unique_ptr<Compiled> compile(const ir::Block& block) = 0;
-  /// Runs translated code from `entry` until it leaves. MXCSR is the guest's meanwhile; sticky bits are merged on leaving.
+  /// Compiles one block whose first instruction lies at `page_offset` (0..4095) of its page: exits to the same page
+  /// become link slots. Null when the buffer is full: the caller stops all vCPUs and calls `reset`.
+  [[nodiscard]] virtual std::unique_ptr<Compiled> compile(const ir::Block& block, u32 page_offset) = 0;
+  /// Runs translated code from `entry` until it leaves. state.pc is the block's virtual address; pc_page is set from it.
+  /// MXCSR is the guest's meanwhile; sticky bits are merged on leaving.
   virtual LeaveInfo enter(ir::CoreState* state, const u8* entry) = 0;
   /// Makes a slot jump straight to `target`. Atomic towards running vCPUs.
   virtual void link(u8* slot, const u8* target) = 0;

@@ -1,18 +1,24 @@
 /// Making a block. Folds constants and forwards gets while building; typed convenience for front ends.
 #pragma once
 
-#include <unordered_map>
+#include <array>
 
 #include "base/check.h"
 #include "translator/ir/ir.h"
 
 namespace solder::ir {
 
+struct Helper;  // translator/ir/guest.h
+
 /// Appends instructions to a block. Methods are named after operations; see SOLDER_IR_OPS for their meaning.
 /// The type of an integer operation is its operands'.
 class Builder {
  public:
+  /// Without knowledge of the helpers every call forgets what is known about the state.
   explicit Builder(Block& block) : block_(block) {}
+  /// Only calls of helpers with kWritesState do. `helpers` are the guest's, numbered as `call` numbers them.
+  Builder(Block& block, const Helper* helpers, usize helper_count)
+      : block_(block), helpers_(helpers), helper_count_(helper_count) {}
   [[nodiscard]] Block& block() { return block_; }
   [[nodiscard]] Type type(Value v) const { return block_.insts[v.id].type; }
 
@@ -98,8 +104,32 @@ class Builder {
   Value emit(Inst inst);
 
  private:
+  /// What is known about an 8-byte piece of the state: since `epoch` it belongs to `value`, which was read from or
+  /// written to `offset`.
+  struct Known {
+    u32 epoch = 0;
+    u32 offset = 0;
+    u32 value = 0;
+  };
+  static constexpr usize kKnownPieces = 128;
+
+  [[nodiscard]] const Inst& inst(Value v) const { return block_.insts[v.id]; }
+  [[nodiscard]] bool is_zero(Value v) const;
+  [[nodiscard]] bool is_all_ones(Value v) const;
+  /// Made by the current guest instruction, so not the home of a guest register yet.
+  [[nodiscard]] bool is_fresh(Value v) const { return v.id >= insn_first_; }
+  [[nodiscard]] Value known(Type type, u32 offset) const;
+  void remember(u32 offset, Type type, Value value);
+  Value simplify_binary(Op op, Value a, Value b);
+  /// Moves constant parts of a fresh address into the access's offset.
+  void fold_address(Value& address, i32& offset) const;
+
   Block& block_;
-  std::unordered_map<u32, Value> known_;  // state offset -> current value, for get after put/get
+  const Helper* helpers_ = nullptr;
+  usize helper_count_ = 0;
+  u32 insn_first_ = 0;  ///< index of the current guest instruction's insn_start
+  u32 epoch_ = 1;       ///< counted up to forget everything
+  std::array<Known, kKnownPieces> known_{};
 };
 
 }  // namespace solder::ir

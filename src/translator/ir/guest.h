@@ -150,6 +150,8 @@ class GuestRegistration {
 
 /// How interpreted code reaches guest memory; the run time implements it with the TLB, tests with an array.
 /// False: a fault was raised (state is the exception's) and the instruction ends.
+/// Values are numbers in the low bytes: the port honours `big_endian` (also in read_modify_write) and zero-extends to 64
+/// bits (16 bytes for 16-byte accesses); sign extension is the caller's. RuntimeHooks follow the same rule.
 class MemoryPort {
  public:
   virtual ~MemoryPort() = default;

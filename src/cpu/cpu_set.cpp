@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/check.h"
+#include "cpu/current.h"
 
 namespace solder::cpu {
 
@@ -86,6 +87,7 @@ void VcpuThread::stop() {
 }
 
 void VcpuThread::loop() {
+  set_current_cpu(vcpu_->index());
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     if (!queue_.empty()) {

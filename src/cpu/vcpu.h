@@ -43,6 +43,11 @@ class FirmwareCalls {
   /// `secure_conduit`: SMC rather than HVC. Returns false when the call is not known (the caller returns
   /// NOT_SUPPORTED).
   virtual bool call(u32 cpu, bool secure_conduit, std::span<u64, 4> registers) = 0;
+  /// Asked after each call: whether the CPU waits, as WFI does, before it goes on (PSCI CPU_SUSPEND). Asking clears it.
+  virtual bool take_wait(u32 cpu) {
+    (void)cpu;
+    return false;
+  }
 };
 
 /// Input lines of a CPU, from its interrupt controller.

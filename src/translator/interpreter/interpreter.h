@@ -1,7 +1,9 @@
-/// The IR interpreter: the oracle of the emitters, the way of rare instructions, and a complete (slow) execution engine.
+/// The IR interpreter: the oracle of the emitters, the way of rare instructions, and a complete (slow) execution
+/// engine.
 #pragma once
 
 #include <span>
+#include <vector>
 
 #include "base/types.h"
 #include "translator/ir/guest.h"
@@ -31,10 +33,12 @@ class Interpreter {
 };
 
 /// The meaning of a pure operation (no memory, no state but fp_status, no exits): what the interpreter and emitters'
-/// fallbacks call. Integers are in the low bits of a V128, zero-extended; flags in the image of core_state.h in s[0].
+/// fallbacks call. Integers are in the low bits of a V128, zero-extended to d[0] (d[1] is neither read nor written);
+/// flags in the image of core_state.h in s[0]. Operands that the operation does not have may be any object. `result`
+/// may be the same object as an operand.
 using PureFunction = void (*)(const ir::Inst& inst, ir::FpRules rules, const ir::V128& a, const ir::V128& b,
                               const ir::V128& c, u32& fp_status, ir::V128& result);
-/// Null for operations that are not pure.
+/// Null for operations that are not pure, and for nop, pc_rel and get.
 [[nodiscard]] PureFunction pure_function(ir::Op op);
 
 }  // namespace solder::interpreter

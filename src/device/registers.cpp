@@ -94,49 +94,46 @@ const Register* RegisterBlock::find(u64 offset) const {
 
 u64 RegisterBlock::read(u64 offset, unsigned size) {
   const std::lock_guard guard(lock_);
-  const Register* r = find(offset);
-  if (r == nullptr || !r->read) {
-    ++stray_;
-    return 0;
+  u64 value = 0;
+  for (unsigned done = 0; done < size;) {
+    const Register* r = find(offset + done);
+    if (r == nullptr || !r->read) {
+      // A hole reads as zero, byte by byte up to the next register.
+      if (done == 0 || r == nullptr) ++stray_;
+      if (done == 0 && r == nullptr && find(offset + size - 1) == nullptr) return 0;
+      done += r == nullptr ? 1 : r->width;
+      continue;
+    }
+    const u64 at = offset + done - r->offset;
+    const auto within = static_cast<unsigned>(at % r->stride);
+    const unsigned bytes = std::min(size - done, r->width - within);
+    const u64 part = r->read(static_cast<u32>(at / r->stride)) >> (8 * within);
+    value |= (part & mask64(8 * bytes)) << (8 * done);
+    done += bytes;
   }
-  const u64 within = (offset - r->offset) % r->stride;
-  if (within == 0 && size == 8 && r->width == 4) {
-    // A 64-bit load of two neighbouring 32-bit registers.
-    const u64 low = r->read(static_cast<u32>((offset - r->offset) / r->stride)) & mask64(32);
-    const Register* high = find(offset + 4);
-    if (high == nullptr || high->width != 4 || !high->read) return low;
-    return low | (high->read(static_cast<u32>((offset + 4 - high->offset) / high->stride)) << 32);
-  }
-  if (within + size > r->width) {
-    ++stray_;
-    return 0;
-  }
-  const auto index = static_cast<u32>((offset - r->offset) / r->stride);
-  return (r->read(index) >> (8 * within)) & mask64(8 * size);
+  return value;
 }
 
 void RegisterBlock::write(u64 offset, unsigned size, u64 value) {
   const std::lock_guard guard(lock_);
-  const Register* r = find(offset);
-  if (r == nullptr || !r->write) {
-    ++stray_;
-    return;
-  }
-  const u64 within = (offset - r->offset) % r->stride;
-  const auto index = static_cast<u32>((offset - r->offset) / r->stride);
-  if (within == 0 && size == 8 && r->width == 4) {
-    r->write(index, value & mask64(32));
-    const Register* high = find(offset + 4);
-    if (high != nullptr && high->width == 4 && high->write) {
-      high->write(static_cast<u32>((offset + 4 - high->offset) / high->stride), value >> 32);
+  for (unsigned done = 0; done < size;) {
+    const Register* r = find(offset + done);
+    if (r == nullptr) {
+      if (done == 0) ++stray_;
+      if (find(offset + size - 1) == nullptr) return;
+      ++done;
+      continue;
     }
-    return;
+    const u64 at = offset + done - r->offset;
+    const auto within = static_cast<unsigned>(at % r->stride);
+    const unsigned bytes = std::min(size - done, r->width - within);
+    if (!r->write || (within != 0 && !narrow_)) {
+      ++stray_;
+    } else {
+      r->write(static_cast<u32>(at / r->stride), ((value >> (8 * done)) & mask64(8 * bytes)) << (8 * within));
+    }
+    done += bytes;
   }
-  if (within + size > r->width || (within != 0 && !narrow_)) {
-    ++stray_;
-    return;
-  }
-  r->write(index, (value & mask64(8 * size)) << (8 * within));
 }
 
 }  // namespace solder::device

@@ -20,9 +20,9 @@ struct DiskRequest {
   DiskOperation operation = DiskOperation::read;
   u64 offset = 0;              ///< bytes
   u64 length = 0;              ///< bytes; for read and write the sum of the pieces
-  std::vector<iovec> pieces;
+  std::vector<iovec> pieces{};
   bool unmap = false;          ///< write_zeroes may deallocate
-  std::function<void(int error)> done;  ///< 0 or an errno; on the backend's thread
+  std::function<void(int error)> done{};  ///< 0 or an errno; on the backend's thread
 };
 
 /// A disk image on the host.

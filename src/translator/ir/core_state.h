@@ -53,6 +53,8 @@ struct alignas(64) CoreState {
   V128 monitor_value{};
   /// Block key of the current mode (see GuestCpu::key). The guest keeps it current.
   u64 key = 0;
+  /// Whoever runs this CPU, for its own entry points from translated code.
+  void* runtime = nullptr;
 };
 
 /// Why generated code should stop.

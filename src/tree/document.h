@@ -17,7 +17,9 @@ inline constexpr u64 kMaximumDocumentBytes = u64{64} << 20;
 inline constexpr u32 kMaximumDepth = 64;
 
 /// Parses DTS text. `name` is for messages; includes resolve relative to `directory`.
-/// References stay symbolic. A later document may refer to labels of an earlier one: `base` holds what came before.
+/// References stay symbolic, so it may refer to labels of other documents; extending (&label {}) needs the label in the
+/// same document, except in a /plugin/, whose extensions become fragment@N nodes. `Composer` parses later documents
+/// onto the earlier ones and so has no such limit.
 [[nodiscard]] Result<std::unique_ptr<Tree>> parse_dts(std::string_view text, std::string name,
                                                       const std::filesystem::path& directory);
 /// Reads a DTB or DTBO (version 17 or 16). Lifts __symbols__ to labels and __fixups__/__local_fixups__ to references.

@@ -18,10 +18,12 @@ namespace solder::tree {
 /// A place inside a property's bytes that refers to another node.
 struct Reference {
   enum class Kind : u8 { phandle, path };  ///< a 32-bit cell, or the text of a path (&label outside of <>)
-  u32 offset = 0;        ///< byte offset in the value
+  u32 offset = 0;                          ///< byte offset in the value
   Kind kind = Kind::phandle;
-  std::string target;    ///< label or "/absolute/path" as written
+  std::string target;  ///< label, "/absolute/path" or "label/child" as written
   SourceLocation where;
+  /// The value holds the phandle or path already. Without: a phandle's cell is 0xffffffff, a path has no bytes yet.
+  bool resolved = false;
 };
 
 /// How a value was written; printing keeps it where it can. A DTB has none.
@@ -63,7 +65,13 @@ class Node {
 
   /// By exact name, or by base name when only one child has it.
   [[nodiscard]] Node* child(std::string_view name) const;
+  /// By exact name only.
+  [[nodiscard]] Node* exact_child(std::string_view name) const;
   Node& add_child(std::string name);
+  /// Takes over a node made elsewhere, with its subtree.
+  Node& add_child(std::unique_ptr<Node> child);
+  /// Gives up a child; null when `child` is none of this node's.
+  std::unique_ptr<Node> release_child(const Node& child);
   bool remove_child(std::string_view name);
   [[nodiscard]] const Property* property(std::string_view name) const;
   [[nodiscard]] Property* property(std::string_view name);
@@ -117,7 +125,8 @@ class Tree {
   Tree() : root_(std::make_unique<Node>()) {}
   [[nodiscard]] Node& root() { return *root_; }
   [[nodiscard]] const Node& root() const { return *root_; }
-  /// "/soc/uart@9000000", "serial0" (alias), "serial0/child"; null when there is none.
+  /// "/soc/uart@9000000", "/soc/uart" (when only one has that base name), "serial0" (alias), "serial0/child"; null when
+  /// there is none.
   [[nodiscard]] Node* find(std::string_view path_or_alias) const;
   [[nodiscard]] Node* by_label(std::string_view label) const;
   [[nodiscard]] Node* by_phandle(u32 phandle) const;
@@ -130,6 +139,8 @@ class Tree {
   std::vector<MemoryReservation> reservations;
   u32 boot_cpu = 0;
   bool plugin = false;  ///< an overlay (/plugin/)
+  /// The document had /__symbols__: writing makes it again from the labels. (`labels` hold it in between.)
+  bool symbols = false;
 
  private:
   std::unique_ptr<Node> root_;

@@ -17,11 +17,13 @@ constexpr u64 kDtbLimit = 2_MiB;
 constexpr u64 kReach = 32_GiB;
 
 // The lowest `address = n * 2 MiB + offset` with `size` free bytes in RAM, at or above `from`.
-std::optional<Gpa> find_room(std::span<const Extent> ram, std::span<const Extent> taken, u64 size, u64 offset, Gpa from) {
+std::optional<Gpa> find_room(std::span<const Extent> ram, std::span<const Extent> taken, u64 size, u64 offset,
+                             Gpa from) {
   for (const Extent& range : ram) {
     const Gpa low = std::max(range.address, from);
     if (low >= range.end()) continue;
-    // Rounding up must not wrap: RAM ends well below 2^64 - 2 MiB in any machine that passed the address space's checks.
+    // Rounding up must not wrap: RAM ends well below 2^64 - 2 MiB in any machine that passed the address space's
+    // checks.
     Gpa base = (low + kAlignment - 1) / kAlignment * kAlignment;
     while (true) {
       const Gpa start = base + offset;
@@ -61,25 +63,28 @@ Result<Arm64Header> parse_arm64_header(std::span<const u8> image, const std::str
     header.image_size = image.size();
   }
   if (header.text_offset >= kAlignment)
-    return fail(name, fmt::format("its header asks for a text offset of {:#x}, which is not below 2 MiB", header.text_offset));
+    return fail(
+        name, fmt::format("its header asks for a text offset of {:#x}, which is not below 2 MiB", header.text_offset));
   if (header.image_size > 4 * kMaximumKernelBytes)
-    return fail(name, fmt::format("its header asks for {:#x} bytes of memory, which no kernel needs", header.image_size));
-  if (header.big_endian())
-    return fail(name, "is a big-endian kernel; Solder's arm64 CPUs run little-endian ones");
+    return fail(name,
+                fmt::format("its header asks for {:#x} bytes of memory, which no kernel needs", header.image_size));
+  if (header.big_endian()) return fail(name, "is a big-endian kernel; Solder's arm64 CPUs run little-endian ones");
   return header;
 }
 
 Result<Placement> place_arm64(const PlacementRequest& request, std::span<const Extent> ram,
                               std::span<const Extent> reserved) {
   if (request.dtb_bytes > kDtbLimit)
-    return fail("the guest's device tree", fmt::format("has {} bytes; an arm64 kernel takes at most 2 MiB", request.dtb_bytes));
+    return fail("the guest's device tree",
+                fmt::format("has {} bytes; an arm64 kernel takes at most 2 MiB", request.dtb_bytes));
   u64 total = 0;
   for (const Extent& range : ram) total += range.size;
   const u64 needed = std::max(request.header.image_size, request.image_bytes);
   std::vector<Extent> taken(reserved.begin(), reserved.end());
   const auto no_room = [&](const std::string& who, u64 size) {
-    return fail(who, fmt::format("needs {} MiB of memory in one piece, and the machine's {} MiB have no such room left",
-                                 (size + 1_MiB - 1) / 1_MiB, total / 1_MiB),
+    return fail(who,
+                fmt::format("needs {} MiB of memory in one piece, and the machine's {} MiB have no such room left",
+                            (size + 1_MiB - 1) / 1_MiB, total / 1_MiB),
                 "give the machine more memory (--memory)");
   };
 

@@ -42,9 +42,9 @@ struct Placement {
 /// What has to be placed.
 struct PlacementRequest {
   Arm64Header header;
-  u64 image_bytes = 0;    ///< of the file; image_size may be larger
-  u64 initrd_bytes = 0;   ///< 0: none
-  u64 dtb_bytes = 0;      ///< at most 2 MiB
+  u64 image_bytes = 0;   ///< of the file; image_size may be larger
+  u64 initrd_bytes = 0;  ///< 0: none
+  u64 dtb_bytes = 0;     ///< at most 2 MiB
   std::string kernel_name;
 };
 

@@ -47,7 +47,8 @@ Result<std::vector<u8>> read_file(const std::filesystem::path& path, u64 limit) 
     if (got < 0) return fail(path.string(), fmt::format("cannot be read: {}", std::strerror(errno)));
     if (got == 0) break;
     used += static_cast<usize>(got);
-    if (used > limit) return fail(path.string(), fmt::format("is larger than {} bytes, the limit for such a file", limit));
+    if (used > limit)
+      return fail(path.string(), fmt::format("is larger than {} bytes, the limit for such a file", limit));
   }
   data.resize(used);
   return data;
@@ -90,7 +91,8 @@ Result<std::vector<u8>> gunzip(std::span<const u8> packed, u64 limit, const std:
   const u64 at = fed - stream.avail_in;
   inflateEnd(&stream);
   if (status != Z_STREAM_END)
-    return fail(name, fmt::format("the gzip data is damaged at byte {}: {}", at, message), "fetch or build the file again");
+    return fail(name, fmt::format("the gzip data is damaged at byte {}: {}", at, message),
+                "fetch or build the file again");
   out.resize(used);
   return out;
 }
@@ -105,9 +107,10 @@ Result<std::vector<u8>> unwrap_kernel(std::vector<u8> file, const std::string& n
     const auto* text = reinterpret_cast<const char*>(file.data() + 24);
     const std::string compression(text, ::strnlen(text, 32));
     if (offset > file.size() || size > file.size() - offset)
-      return fail(name, fmt::format("its EFI zboot header puts the payload at {:#x}, {:#x} bytes long, but the file has only "
-                                    "{:#x} bytes",
-                                    offset, size, file.size()),
+      return fail(name,
+                  fmt::format("its EFI zboot header puts the payload at {:#x}, {:#x} bytes long, but the file has only "
+                              "{:#x} bytes",
+                              offset, size, file.size()),
                   "fetch the file again: it looks cut off");
     if (compression != "gzip")
       return fail(name, fmt::format("is an EFI zboot image compressed with \"{}\"; Solder unpacks gzip", compression),

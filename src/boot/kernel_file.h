@@ -19,8 +19,9 @@ inline constexpr u64 kMaximumInitrdBytes = 8_GiB;
 [[nodiscard]] Result<std::vector<u8>> read_file(const std::filesystem::path& path, u64 limit);
 
 /// Removes the wrappings around a kernel: gzip (RFC 1952), and EFI "zboot" images (Linux'
-/// drivers/firmware/efi/libstub/zboot-header.S: "MZ", "zimg", offset and size of a gzip payload). What is not wrapped is
-/// returned as it is. `name` is for errors: damaged data, a compression we do not know, larger than kMaximumKernelBytes.
+/// drivers/firmware/efi/libstub/zboot-header.S: "MZ", "zimg", offset and size of a gzip payload). What is not wrapped
+/// is returned as it is. `name` is for errors: damaged data, a compression we do not know, larger than
+/// kMaximumKernelBytes.
 [[nodiscard]] Result<std::vector<u8>> unwrap_kernel(std::vector<u8> file, const std::string& name);
 
 /// Inflates one gzip file of at most `limit` bytes of content.

@@ -1,0 +1,50 @@
+#include "cli/command.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <exception>
+#include <map>
+
+#include "cli/subcommands.h"
+
+namespace solder::cli {
+
+namespace {
+
+void print_error(const Error& error) {
+  fmt::print(stderr, "solder: {}\n", error.text());
+}
+
+}  // namespace
+
+int run_command(int argc, const char* const* argv) {
+  CLI::App app{"Solder runs machines that are described by device trees."};
+  app.name("solder");
+  app.set_version_flag("--version", "solder " SOLDER_VERSION);
+  app.require_subcommand(1);
+  std::map<CLI::App*, Action> actions;
+  const auto add = [&](const char* name, const char* text, Action (*make)(CLI::App&)) {
+    CLI::App* sub = app.add_subcommand(name, text);
+    actions[sub] = make(*sub);
+  };
+  add("run", "run a machine", add_run);
+  add("tree", "print a machine's device tree", add_tree);
+  add("explain", "what a node is, where it lies and how its interrupts travel", add_explain);
+  add("match", "which nodes of a tree Solder has models for", add_match);
+  add("models", "the models there are", add_models);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int status = app.exit(error);
+    return status == 0 ? 0 : 2;
+  }
+  const auto result = actions.at(app.get_subcommands().front())();
+  std::fflush(stdout);
+  if (result) return *result;
+  print_error(result.error());
+  return 1;
+}
+
+}  // namespace solder::cli

@@ -1,0 +1,58 @@
+/// The life of a machine from the first start to the end: shutdown, reset, faults, signals.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "machine/accelerator.h"
+#include "machine/backends.h"
+#include "machine/boot_files.h"
+#include "machine/machine.h"
+
+namespace solder::machine {
+
+enum class EndReason : u8 { shutdown, reset, quit, signal, fault };
+
+/// Hears the guest's requests; the thread in `wait` acts on the first one.
+class Control final : public cpu::MachineControl {
+ public:
+  Control();
+  void request_shutdown() override;
+  void request_reset() override;
+  void report_fault(std::string text) override;
+  /// Ctrl-A x.
+  void request_quit();
+
+  struct End {
+    EndReason reason = EndReason::shutdown;
+    std::string text;  ///< of a fault
+    int signal = 0;
+  };
+  /// Waits for the first request, or for a signal of `signal_fd` (a signalfd; -1: none).
+  [[nodiscard]] End wait(int signal_fd);
+  /// Forgets a reset: a new machine starts. Other requests stay.
+  void clear();
+
+ private:
+  void request(End end);
+  std::mutex mutex_;
+  bool ended_ = false;
+  End end_;
+  UniqueFd event_;
+};
+
+struct RunOptions {
+  bool no_reboot = false;
+  bool statistics = false;  ///< print the accelerator's figures at the end
+};
+
+/// Runs the machine of `tree` until it ends. SIGINT, SIGTERM and SIGHUP stop it cleanly; they are blocked in all
+/// threads made after this call. Returns how it ended: shutdown, quit, a reset that was not to be followed, or a
+/// signal. Errors: the machine cannot be built, an internal fault.
+[[nodiscard]] Result<Control::End> run_machine(const tree::Tree& tree, const AcceleratorFactory& accelerator,
+                                               const RunOptions& options);
+
+}  // namespace solder::machine

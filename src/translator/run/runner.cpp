@@ -175,13 +175,16 @@ TranslatedBlock* Runner::find_block() {
   for (;;) {
     if (TranslatedBlock* block = engine_.code().find(host, state_.key)) return block;
     const u32 flush_every = engine_.options().flush_every;
-    const bool due = flush_every != 0 && ++translated_since_flush_ >= flush_every;
+    const bool due = flush_every != 0 && translated_since_flush_ >= flush_every;
     TranslatedBlock* block = nullptr;
     if (!due && !engine_.code().wants_flush()) {
       block = engine_.code().translate(*guest_, *code->ram, code->offset, request(state_.pc, false),
                                        [this](CodePage& page, u8 writers) { return protect(page, writers); });
     }
-    if (block != nullptr) return block;
+    if (block != nullptr) {
+      ++translated_since_flush_;
+      return block;
+    }
     translated_since_flush_ = 0;
     // While this vCPU waits for the others to come out, they need not wait for it.
     mailbox_.leave_guest();

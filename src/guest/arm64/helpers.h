@@ -12,7 +12,7 @@ enum class HelperId : u16 {
   raise,              ///< takes an exception to EL1: a = ESR, b = what to add to pc for ELR
   pc_misaligned,      ///< PC alignment fault, or SP alignment fault of the instruction before an odd pc
   read_sysreg,        ///< MRS: a = encoding, b = Rt
-  write_sysreg,       ///< MSR: a = encoding, b = value; returns nonzero when it trapped
+  write_sysreg,       ///< MSR: a = encoding | Rt << 16, b = value
   write_daif,         ///< a = new DAIF
   write_sp_sel,       ///< a = new PSTATE.SP
   write_pan,          ///< a = new PSTATE.PAN
@@ -21,17 +21,17 @@ enum class HelperId : u16 {
   eret,               ///< exception return; sets pc
   wait,               ///< WFI (a = 0), WFE (a = 1): may wait; pc moves on
   send_event,         ///< SEV, SEVL
-  hypervisor_call,    ///< HVC (a = 0), SMC (a = 1) with b = ESR when nobody answers
-  cache_by_address,   ///< DC and IC by address: a = address, b = operation, see CacheOp
-  address_translate,  ///< AT: a = address, b = op2
-  tlb_invalidate,     ///< TLBI: a = Xt, b = op1:CRn:CRm:op2
+  hypervisor_call,    ///< HVC (a = 0), SMC (a = 1): to the machine's firmware
+  cache_by_address,   ///< DC and IC by address: a = address, b = CacheOp, c = ESR of EL0's trap
+  address_translate,  ///< AT: a = address, b = CRm<0>:op2
+  tlb_invalidate,     ///< TLBI: a = Xt, b = CRm:op2
   tlb_barrier,        ///< DSB
   el0_trap_check,     ///< a = El0Check, b = ESR: raises it at EL0 when the control bit says so
   count
 };
 
-/// Controls of SCTLR_EL1 that let EL0 use an instruction (el0_trap_check).
-enum class El0Check : u8 { dc_zva, cache_maintenance, wfi, wfe };
+/// Controls of SCTLR_EL1 that let EL0 use an instruction: DZE, UMA (el0_trap_check).
+enum class El0Check : u8 { dc_zva, interrupt_mask };
 
 /// What a cache operation by address needs of the page.
 enum class CacheOp : u8 { clean, invalidate_data, invalidate_instruction };

@@ -93,6 +93,7 @@ struct Arm64State {
   u64 contextidr_el1 = 0;
   u64 csselr_el1 = 0;
   u64 cntkctl_el1 = 0;
+  u64 cntfrq_el0 = 0;
   u64 mdscr_el1 = 0;
   u64 mdccint_el1 = 0;
   u64 osdtrrx_el1 = 0;
@@ -103,10 +104,14 @@ struct Arm64State {
   u64 pmuserenr_el0 = 0;
   u64 midr_el1 = 0;
   u64 mpidr_el1 = 0;
-  std::array<u64, kBreakpoints> dbgbvr{};
-  std::array<u64, kBreakpoints> dbgbcr{};
-  std::array<u64, kWatchpoints> dbgwvr{};
-  std::array<u64, kWatchpoints> dbgwcr{};
+  u64 dbgbvr0 = 0;
+  u64 dbgbcr0 = 0;
+  u64 dbgwvr0 = 0;
+  u64 dbgwcr0 = 0;
+  u64 dbgbvr1 = 0;
+  u64 dbgbcr1 = 0;
+  u64 dbgwvr1 = 0;
+  u64 dbgwcr1 = 0;
 
   /// The CPU this is the state of, for helpers.
   Arm64Cpu* cpu = nullptr;

@@ -1,0 +1,104 @@
+// The front end's loop: from guest words to one block of IR.
+#include "guest/arm64/decode.h"
+#include "guest/arm64/translator.h"
+
+namespace solder::arm64 {
+
+using ir::Type;
+using ir::Value;
+
+bool Translate::fp_access_check() {
+  if (!has_key(key::kFpTrapped)) return true;
+  raise(syndrome(0x07, 0x1e00000));  // CV = 1, COND = AL
+  return false;
+}
+
+Value Translate::base(unsigned n) {
+  if (n != 31) return x(n);
+  const Value sp = x_sp(31);
+  if (has_key(key::kSpCheck) && !sp_aligned_) {
+    // An unaligned SP leaves to an odd address, whose block raises the fault (HelperId::pc_misaligned). So the check
+    // costs a test and a branch, and only once while SP moves by multiples of 16.
+    ir.exit_if(ir::ExitTest::nonzero64, ir.and_(sp, ir.c64(15)), delta_ + 1);
+    sp_aligned_ = true;
+  }
+  return sp;
+}
+
+void Translate::set_base(unsigned n, Value v, i64 step) {
+  const bool aligned = sp_aligned_ && (step & 15) == 0;
+  set_x_sp(n, v);
+  if (n == 31) sp_aligned_ = aligned;
+}
+
+void Translate::undefined() {
+  raise(syndrome(0, 0));
+}
+
+void Translate::raise(u32 esr, u64 return_offset) {
+  helper(Type::i64, HelperId::raise, ir.c64(esr), ir.c64(return_offset));
+  ir.exit_dispatch();
+  ended_ = true;
+}
+
+void Translate::end_dispatch() {
+  ir.put(kPcOffset, ir.pc_rel(next_));
+  ir.exit_dispatch();
+  ended_ = true;
+}
+
+void Translate::end_direct() {
+  ir.exit_direct(next_);
+  ended_ = true;
+}
+
+void Translate::jump(u64 target) {
+  // Only forwards: a loop shall end in a link to its own block, not be unrolled.
+  const u64 size = request_.code.size();
+  if (!request_.single && target > delta_ && size >= 4 && target <= size - 4) {
+    next_ = target;
+    return;
+  }
+  ir.exit_direct(target);
+  ended_ = true;
+}
+
+void Translate::run() {
+  ir::Block& block = ir.block();
+  block.fp_rules = ir::FpRules::arm;
+  if ((request_.pc & 3) != 0) {
+    ir.insn_start(0);
+    helper(Type::i64, HelperId::pc_misaligned);
+    ir.exit_dispatch();
+    block.guest_insts = 1;
+    block.guest_bytes = 1;
+    return;
+  }
+  const std::span<const u8> code = request_.code;
+  const u32 limit = request_.single ? 1 : request_.max_insts;
+  while (!ended_) {
+    if (block.guest_insts != 0 && (block.guest_insts >= limit || next_ + 4 > code.size())) {
+      ir.exit_direct(next_);
+      return;
+    }
+    delta_ = next_;
+    next_ = delta_ + 4;
+    const u8* p = code.data() + delta_;
+    const Insn insn{u32{p[0]} | (u32{p[1]} << 8) | (u32{p[2]} << 16) | (u32{p[3]} << 24)};
+    ir.insn_start(delta_);
+    ++block.guest_insts;
+    if (block.guest_bytes < next_) block.guest_bytes = static_cast<u32>(next_);
+    if (has_key(key::kIllegal)) {
+      raise(syndrome(0x0e, 0));
+      continue;
+    }
+    const Encoding* encoding = decode(insn.word);
+    if (encoding == nullptr) {
+      undefined();
+    } else {
+      encoding->handler(*this, insn);
+    }
+  }
+}
+
+}  // namespace solder::arm64

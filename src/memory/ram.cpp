@@ -79,6 +79,8 @@ void Ram::mark_written(u64 offset, u64 length) {
   mark_dirty(offset, length);
   CodeWatcher* watcher = watcher_.load(std::memory_order_acquire);
   if (watcher == nullptr) return;
+  // The bytes were stored before; the translator marks the page and then reads them. One of the two sees the other's.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
   const u64 last = (offset + length - 1) >> kPageShift;
   for (u64 page = offset >> kPageShift; page <= last; ++page) {
     if (code_pages_[page].load(std::memory_order_acquire) != 0) {

@@ -17,7 +17,7 @@ using ir::Type;
 using ir::Value;
 using ir::Width;
 
-// TestState is not a standard-layout type, so no offsetof: its members follow CoreState without gaps.
+// TestState is not a standard-layout type, so no offsetof: its aligned members follow CoreState without gaps.
 static_assert(sizeof(TestState) == sizeof(ir::CoreState) + kTestRegisters * (sizeof(u64) + sizeof(ir::V128)));
 
 u32 offset_of_x(unsigned index) {

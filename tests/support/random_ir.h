@@ -33,7 +33,7 @@ struct TestState : ir::CoreState {
   }
   ~TestState() = default;
 
-  std::array<u64, kTestRegisters> x{};
+  alignas(64) std::array<u64, kTestRegisters> x{};  // not in CoreState's tail padding
   std::array<ir::V128, kTestRegisters> v{};
 };
 

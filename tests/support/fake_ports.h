@@ -193,7 +193,7 @@ class FakePorts final : public device::Ports {
   [[nodiscard]] u64 cpu_hardware_id(u32 cpu) const override { return machine_.hardware_ids.at(cpu); }
   [[nodiscard]] cpu::MachineControl& control() override { return machine_.control; }
   [[nodiscard]] interrupt::RoutingTable& routes() override { return machine_.routes; }
-  [[nodiscard]] host::CharDevice* chardev(u32) override { return chardev_backend; }
+  [[nodiscard]] host::CharDevice* chardev(u32 index) override { return index == 0 ? chardev_backend : nullptr; }
   [[nodiscard]] host::Disk* disk() override { return disk_backend; }
   [[nodiscard]] host::Network* network() override { return network_backend; }
   [[nodiscard]] u64 clock_frequency(u32 index) const override {

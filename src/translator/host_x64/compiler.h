@@ -68,6 +68,7 @@ struct CompilerOptions {
   u64 buffer_bytes = u64{256} << 20;
   bool force_slow_memory = false;  ///< stress: never use the TLB fast path
   bool force_fallback = false;     ///< stress: every operation that can goes through the interpreter's function
+  bool record_pcs = false;         ///< fill Compiled::pcs
 };
 
 /// Emits into one code buffer, mapped twice (W^X). Thread-safe: several vCPUs compile at once, each call is atomic.

@@ -1,0 +1,601 @@
+#include "translator/host_x64/allocator.h"
+
+#include <bit>
+#include <cstddef>
+
+#include "base/check.h"
+#include "translator/ir/op_info.h"
+
+namespace solder::host_x64 {
+
+using ir::Op;
+using ir::Type;
+
+namespace {
+constexpr u32 bit_of(u8 reg) { return 1U << reg; }
+constexpr usize spill_offset(i16 slot) { return offsetof(Frame, spill) + static_cast<usize>(slot) * 16; }
+}  // namespace
+
+void Allocator::start(usize state_size) {
+  used_ = locked_ = used_x_ = locked_x_ = free_at_end_x_ = 0;
+  keep_flags_ = false;
+  values_.assign(insts().size(), {});
+  occupants_.assign(state_size / 8 + 3, kNone);
+  free_slots_.clear();
+  slots_ = 0;
+  defined_.clear();
+}
+
+void Allocator::begin(u32 index) {
+  index_ = index;
+  const ir::Inst& inst = insts()[index];
+  const ir::OpInfo& info = ir::info(inst.op);
+  const auto& next = analysis_.next_use[index];
+  free_at_end_x_ = 0;
+  const auto advance = [&](u32 value, usize field) {
+    values_[value].next = next[field];
+    if (next[field] == kNone && is_vector(value) && values_[value].reg >= 0) {
+      free_at_end_x_ |= bit_of(static_cast<u8>(values_[value].reg));
+    }
+  };
+  if (ir::is_value(info.a) && inst.a != kNone) advance(inst.a, 0);
+  if (ir::is_value(info.b) && inst.b != kNone) advance(inst.b, 1);
+  if (ir::is_value(info.c) && inst.c != kNone) advance(inst.c, 2);
+}
+
+void Allocator::end() {
+  const ir::Inst& inst = insts()[index_];
+  const ir::OpInfo& info = ir::info(inst.op);
+  const auto finish = [&](u32 value) {
+    if (values_[value].next == kNone) release(value);
+  };
+  if (ir::is_value(info.a) && inst.a != kNone) finish(inst.a);
+  if (ir::is_value(info.b) && inst.b != kNone) finish(inst.b);
+  if (ir::is_value(info.c) && inst.c != kNone) finish(inst.c);
+  for (const u32 value : defined_) finish(value);
+  defined_.clear();
+  locked_ = locked_x_ = 0;
+}
+
+void Allocator::advance_through(u32 index) {
+  const ir::Inst& inst = insts()[index];
+  const auto advance = [&](u32 value, usize field) {
+    if (value != kNone && values_[value].next == index) values_[value].next = analysis_.next_use[index][field];
+  };
+  const ir::OpInfo& info = ir::info(inst.op);
+  if (ir::is_value(info.a)) advance(inst.a, 0);
+  if (ir::is_value(info.b)) advance(inst.b, 1);
+  if (ir::is_value(info.c)) advance(inst.c, 2);
+}
+
+void Allocator::release(u32 value) {
+  ValueState& v = values_[value];
+  if (v.reg >= 0) {
+    if (is_vector(value)) {
+      used_x_ &= ~bit_of(static_cast<u8>(v.reg));
+    } else {
+      used_ &= ~bit_of(static_cast<u8>(v.reg));
+    }
+    v.reg = -1;
+  }
+  if (v.slot >= 0) {
+    free_slots_.push_back(v.slot);
+    v.slot = -1;
+  }
+}
+
+i16 Allocator::new_slot() {
+  if (!free_slots_.empty()) {
+    const i16 slot = free_slots_.back();
+    free_slots_.pop_back();
+    return slot;
+  }
+  if (static_cast<unsigned>(slots_) == kSpillSlots) throw TooComplex{};
+  return slots_++;
+}
+
+u64 Allocator::constant(u32 value) const {
+  const ir::Inst& inst = insts()[value];
+  return inst.type == Type::i32 ? static_cast<u32>(inst.imm_ab()) : inst.imm_ab();
+}
+
+std::optional<i32> Allocator::imm32(u32 value, bool wide) const {
+  if (!is_constant(value)) return std::nullopt;
+  const u64 v = constant(value);
+  if (!wide) return static_cast<i32>(v);
+  if (static_cast<i64>(v) == static_cast<i32>(v)) return static_cast<i32>(v);
+  return std::nullopt;
+}
+
+int Allocator::home_pin(u32 value) const {
+  const u32 home = values_[value].home;
+  if (home == kNone || is_vector(value)) return -1;
+  const int pin = pins_.find(home);
+  if (pin < 0 || pins_.offset(static_cast<unsigned>(pin)) != home) return -1;
+  return pin;
+}
+
+int Allocator::current(u32 value) const {
+  const ValueState& v = values_[value];
+  if (v.reg >= 0) return v.reg;
+  if (const int pin = home_pin(value); pin >= 0) return Pins::reg(static_cast<unsigned>(pin));
+  return -1;
+}
+
+void Allocator::move_constant(u8 reg, u64 value, bool wide) {
+  if (value == 0 && !keep_flags_) {
+    a_.xor_(a_.g32(reg), a_.g32(reg));
+  } else if (!wide || value <= 0xffff'ffff) {
+    a_.mov(a_.g32(reg), static_cast<u32>(value));
+  } else {
+    a_.mov(a_.g64(reg), value);
+  }
+}
+
+void Allocator::load_into(u8 reg, u32 value, bool wide) {
+  const ValueState& v = values_[value];
+  if (v.reg >= 0) {
+    if (v.reg != reg) a_.mov(a_.gpr(reg, wide), a_.gpr(static_cast<u8>(v.reg), wide));
+  } else if (is_constant(value)) {
+    move_constant(reg, constant(value), wide);
+  } else if (const int pin = home_pin(value); pin >= 0) {
+    const bool whole = wide && v.home_bytes == 8;
+    a_.mov(a_.gpr(reg, whole), a_.gpr(Pins::reg(static_cast<unsigned>(pin)), whole));
+  } else if (v.home != kNone) {
+    if (insts()[value].type == Type::flags) {
+      a_.movzx(a_.g32(reg), a_.word[a_.state(v.home)]);
+    } else if (wide && v.home_bytes == 8) {
+      a_.mov(a_.g64(reg), a_.qword[a_.state(v.home)]);
+    } else {
+      a_.mov(a_.g32(reg), a_.dword[a_.state(v.home)]);
+    }
+  } else {
+    SOLDER_CHECK(v.slot >= 0, "a value is used that nothing has made");
+    if (wide) {
+      a_.mov(a_.g64(reg), a_.qword[a_.frame(spill_offset(v.slot))]);
+    } else {
+      a_.mov(a_.g32(reg), a_.dword[a_.frame(spill_offset(v.slot))]);
+    }
+  }
+}
+
+u8 Allocator::use(u32 value, bool wide) {
+  ValueState& v = values_[value];
+  if (v.reg >= 0) {
+    locked_ |= bit_of(static_cast<u8>(v.reg));
+    return static_cast<u8>(v.reg);
+  }
+  if (const int pin = home_pin(value); pin >= 0 && (!wide || v.home_bytes == 8)) {
+    const u8 reg = Pins::reg(static_cast<unsigned>(pin));
+    locked_ |= bit_of(reg);
+    return reg;
+  }
+  const u8 reg = allocate();
+  // The whole value: other uses may be wide.
+  load_into(reg, value, insts()[value].type != Type::i32);
+  assign(reg, value);
+  return reg;
+}
+
+bool Allocator::better_in_memory(u32 value, bool wide) const {
+  const ValueState& v = values_[value];
+  if (v.reg >= 0 || is_constant(value) || insts()[value].type == Type::flags) return false;
+  if (home_pin(value) >= 0) return false;
+  if (v.home != kNone) return v.next == kNone && (!wide || v.home_bytes == 8);
+  return v.slot >= 0 && v.next == kNone;
+}
+
+Xbyak::Address Allocator::memory_operand(u32 value, bool wide) {
+  const ValueState& v = values_[value];
+  const Xbyak::RegExp at = v.home != kNone ? a_.state(v.home) : a_.frame(spill_offset(v.slot));
+  return wide ? a_.qword[at] : a_.dword[at];
+}
+
+void Allocator::assign(u8 reg, u32 value) {
+  values_[value].reg = static_cast<i8>(reg);
+  owner_[reg] = value;
+  used_ |= bit_of(reg);
+  locked_ |= bit_of(reg);
+}
+
+void Allocator::spill(u32 value) {
+  ValueState& v = values_[value];
+  if (v.slot >= 0) return;
+  v.slot = new_slot();
+  if (is_vector(value)) {
+    a_.vmovaps(a_.ptr[a_.frame(spill_offset(v.slot))], a_.x(static_cast<u8>(v.reg)));
+  } else {
+    a_.mov(a_.qword[a_.frame(spill_offset(v.slot))], a_.g64(static_cast<u8>(v.reg)));
+  }
+}
+
+void Allocator::evict(u8 reg) {
+  const u32 value = owner_[reg];
+  ValueState& v = values_[value];
+  // A home of four bytes is enough for an i32; constants are made again.
+  if (v.next != kNone && v.home == kNone && !is_constant(value)) spill(value);
+  v.reg = -1;
+  used_ &= ~bit_of(reg);
+}
+
+u8 Allocator::allocate() {
+  const u32 candidates = temps_ & ~locked_;
+  if (const u32 free = candidates & ~used_; free != 0) {
+    // The low ones first: shorter encodings.
+    return static_cast<u8>(std::countr_zero(free));
+  }
+  SOLDER_CHECK(candidates != 0, "an instruction locks every register");
+  u8 best = 0;
+  u32 best_score = 0;
+  for (u32 rest = candidates; rest != 0; rest &= rest - 1) {
+    const u8 reg = static_cast<u8>(std::countr_zero(rest));
+    const ValueState& v = values_[owner_[reg]];
+    u32 score = v.next == kNone ? kNone : v.next + 1;
+    // What need not be stored is given up sooner, as if used a little later.
+    if (v.next != kNone && (v.home != kNone || v.slot >= 0 || is_constant(owner_[reg]))) score += 12;
+    if (score > best_score) {
+      best_score = score;
+      best = reg;
+    }
+  }
+  evict(best);
+  return best;
+}
+
+u8 Allocator::settle(u32 value) {
+  const u8 reg = allocate();
+  assign(reg, value);
+  defined_.push_back(value);
+  return reg;
+}
+
+u8 Allocator::temporary() {
+  const u8 reg = allocate();
+  locked_ |= bit_of(reg);
+  return reg;
+}
+
+void Allocator::take(u8 reg) {
+  if ((used_ & bit_of(reg)) != 0) {
+    const u32 value = owner_[reg];
+    if ((locked_ & bit_of(reg)) != 0) {
+      // An operand of this very instruction: it moves to another register.
+      const u8 other = allocate();
+      a_.mov(a_.g64(other), a_.g64(reg));
+      used_ &= ~bit_of(reg);
+      assign(other, value);
+    } else {
+      evict(reg);
+    }
+  }
+  locked_ |= bit_of(reg);
+}
+
+bool Allocator::try_hint(u32 value, u32 avoid, u32 avoid2, u8& reg) {
+  const i8 hint = analysis_.pin_hint[value];
+  if (hint < 0) return false;
+  const unsigned pin = static_cast<unsigned>(hint);
+  reg = Pins::reg(pin);
+  const u32 home = pins_.offset(pin);
+  const u32 old = occupant(home);
+  if (old != kNone && values_[old].home != kNone) {
+    // The register still holds an older value of the guest register.
+    const bool live = values_[old].next != kNone && values_[old].reg < 0;
+    if (old == avoid || old == avoid2) return false;
+    if (live) {
+      if (analysis_.last_use[old] <= analysis_.pin_put[value]) return false;
+      leave_home(old);
+    }
+    values_[old].home = kNone;
+    occupants_[home / 8] = kNone;
+  }
+  values_[value].reg = static_cast<i8>(reg);
+  locked_ |= bit_of(reg);
+  defined_.push_back(value);
+  values_[value].next = analysis_.first_use[value];
+  return true;
+}
+
+u8 Allocator::define(u32 value, u32 avoid, u32 avoid2) { return define_like(value, kNone, avoid, avoid2); }
+
+u8 Allocator::define_like(u32 value, u32 like, u32 avoid, u32 avoid2) {
+  u8 reg = 0;
+  if (try_hint(value, avoid, avoid2, reg)) return reg;
+  values_[value].next = analysis_.first_use[value];
+  defined_.push_back(value);
+  const auto reusable = [&](u32 operand) {
+    if (operand == kNone || operand == avoid || operand == avoid2 || is_constant(operand)) return false;
+    const ValueState& v = values_[operand];
+    return v.next == kNone && v.reg >= 0 && !is_vector(operand) && (temps_ & bit_of(static_cast<u8>(v.reg))) != 0 &&
+           owner_[static_cast<usize>(v.reg)] == operand && (used_ & bit_of(static_cast<u8>(v.reg))) != 0;
+  };
+  if (like != kNone && reusable(like)) {
+    reg = static_cast<u8>(values_[like].reg);
+    // Emission may still read the operand through its register number; only ownership changes.
+    values_[like].reg = -1;
+    assign(reg, value);
+    return reg;
+  }
+  reg = allocate();
+  assign(reg, value);
+  return reg;
+}
+
+u8 Allocator::define_apart(u32 value) {
+  u8 reg = 0;
+  // A pinned home is fine unless an operand is read from it.
+  const i8 hint = analysis_.pin_hint[value];
+  if (hint >= 0 && (locked_ & bit_of(Pins::reg(static_cast<unsigned>(hint)))) == 0 && try_hint(value, kNone, kNone, reg)) {
+    return reg;
+  }
+  values_[value].next = analysis_.first_use[value];
+  defined_.push_back(value);
+  reg = allocate();
+  assign(reg, value);
+  return reg;
+}
+
+// ---- guest state ----
+
+void Allocator::leave_home(u32 value) {
+  ValueState& v = values_[value];
+  if (v.next == kNone || v.reg >= 0 || v.slot >= 0 || is_constant(value)) return;
+  if (is_vector(value)) {
+    const u8 reg = allocate_x();
+    load_into_x(reg, value);
+    v.reg = static_cast<i8>(reg);
+    owner_x_[reg] = value;
+    used_x_ |= bit_of(reg);
+    return;
+  }
+  const u8 reg = allocate();
+  load_into(reg, value, insts()[value].type != Type::i32);
+  const u32 locked = locked_;
+  assign(reg, value);
+  // Only locked when it is an operand of the current instruction; then the caller has its register number already.
+  locked_ = locked | bit_of(reg);
+}
+
+void Allocator::before_write(u32 offset, u32 bytes) {
+  // A value that starts in the piece before may reach into this one.
+  const u32 first = offset / 8 == 0 ? 0 : offset / 8 - 1;
+  for (u32 piece = first; piece <= (offset + bytes - 1) / 8; ++piece) {
+    const u32 value = occupants_[piece];
+    if (value == kNone) continue;
+    ValueState& v = values_[value];
+    if (v.home == kNone || v.home / 8 != piece) {
+      occupants_[piece] = kNone;
+      continue;
+    }
+    if (v.home + v.home_bytes <= offset || offset + bytes <= v.home) continue;
+    leave_home(value);
+    v.home = kNone;
+    occupants_[piece] = kNone;
+  }
+}
+
+void Allocator::note_home(u32 value, u32 offset, u32 bytes) {
+  if (occupants_[offset / 8] != kNone) {
+    // Another value lives in the same eight bytes (two words): only one can be told.
+    const u32 other = occupants_[offset / 8];
+    if (values_[other].home != kNone && values_[other].home / 8 == offset / 8) {
+      leave_home(other);
+      values_[other].home = kNone;
+    }
+  }
+  ValueState& v = values_[value];
+  if (v.home != kNone) {
+    // Told of two homes; the pinned one is the better.
+    if (home_pin(value) >= 0) return;
+    if (occupants_[v.home / 8] == value) occupants_[v.home / 8] = kNone;
+  }
+  v.home = offset;
+  v.home_bytes = static_cast<u8>(bytes);
+  occupants_[offset / 8] = value;
+}
+
+void Allocator::get(u32 value, u32 offset) {
+  const Type type = insts()[value].type;
+  const u32 bytes = ir::state_bytes(type);
+  values_[value].next = analysis_.first_use[value];
+  const int pin = pins_.find(offset);
+  const bool pinned_apart = (pin >= 0 && (pins_.offset(static_cast<unsigned>(pin)) != offset || type == Type::v128)) ||
+                            (type == Type::v128 && pins_.find(offset + 8) >= 0);
+  if (pinned_apart) {
+    // Part of a pinned register, or across one: through memory, which the register's home is brought up to date for.
+    for (u32 at = offset & ~7U; at < offset + bytes; at += 8) {
+      const int part = pins_.find(at);
+      if (part >= 0) {
+        a_.mov(a_.qword[a_.state(pins_.offset(static_cast<unsigned>(part)))], a_.g64(Pins::reg(static_cast<unsigned>(part))));
+      }
+    }
+  }
+  const u32 other = occupants_[offset / 8];
+  const bool taken = other != kNone && values_[other].home != kNone && values_[other].home / 8 == offset / 8 &&
+                     values_[other].next != kNone && values_[other].reg < 0;
+  const bool upper_taken = type == Type::v128 && occupants_[offset / 8 + 1] != kNone;
+  if (!taken && !upper_taken && !pinned_apart) {
+    note_home(value, offset, bytes);
+    return;
+  }
+  // The piece is another value's home: load at once.
+  if (type == Type::v128) {
+    const u8 reg = allocate_x();
+    a_.vmovups(a_.x(reg), a_.ptr[a_.state(offset)]);
+    values_[value].reg = static_cast<i8>(reg);
+    owner_x_[reg] = value;
+    used_x_ |= bit_of(reg);
+  } else {
+    const u8 reg = allocate();
+    if (pin >= 0 && !pinned_apart) {
+      a_.mov(a_.gpr(reg, bytes == 8), a_.gpr(Pins::reg(static_cast<unsigned>(pin)), bytes == 8));
+    } else if (type == Type::flags) {
+      a_.movzx(a_.g32(reg), a_.word[a_.state(offset)]);
+    } else if (bytes == 8) {
+      a_.mov(a_.g64(reg), a_.qword[a_.state(offset)]);
+    } else {
+      a_.mov(a_.g32(reg), a_.dword[a_.state(offset)]);
+    }
+    assign(reg, value);
+  }
+}
+
+void Allocator::put(u32 offset, u32 value, Type type) {
+  const u32 bytes = ir::state_bytes(type);
+  ValueState& v = values_[value];
+  const int pin = pins_.find(offset);
+  if (pin >= 0 && pins_.offset(static_cast<unsigned>(pin)) == offset && bytes == 8) {
+    const u8 home = Pins::reg(static_cast<unsigned>(pin));
+    if (v.reg == static_cast<i8>(home)) {
+      // Computed in place.
+      v.reg = -1;
+      v.home = kNone;
+      note_home(value, offset, 8);
+      return;
+    }
+    if (home_pin(value) == pin && v.home_bytes == 8) return;
+    before_write(offset, 8);
+    load_into(home, value, true);
+    if (v.reg >= 0 && (temps_ & bit_of(static_cast<u8>(v.reg))) != 0 && owner_[static_cast<usize>(v.reg)] == value) {
+      // The pin serves from now on.
+      used_ &= ~bit_of(static_cast<u8>(v.reg));
+      v.reg = -1;
+    }
+    if (v.reg < 0) note_home(value, offset, 8);
+    return;
+  }
+  if (type == Type::v128) {
+    const u8 reg = use_x(value);
+    before_write(offset, 16);
+    const auto each_pin = [&](auto f) {
+      for (u32 at = offset & ~7U; at < offset + 16; at += 8) {
+        const int part = pins_.find(at);
+        if (part >= 0) {
+          f(a_.qword[a_.state(pins_.offset(static_cast<unsigned>(part)))], a_.g64(Pins::reg(static_cast<unsigned>(part))));
+        }
+      }
+    };
+    each_pin([&](const Xbyak::Address& memory, const Xbyak::Reg64& pin_reg) { a_.mov(memory, pin_reg); });
+    a_.vmovups(a_.ptr[a_.state(offset)], a_.x(reg));
+    each_pin([&](const Xbyak::Address& memory, const Xbyak::Reg64& pin_reg) { a_.mov(pin_reg, memory); });
+    if (pins_.find(offset) < 0 && pins_.find(offset + 8) < 0 && offset % 8 == 0) note_home(value, offset, 16);
+    return;
+  }
+  const bool wide = bytes == 8;
+  if (pin >= 0) {
+    // Part of a pinned register: through memory.
+    const u16 whole = pins_.offset(static_cast<unsigned>(pin));
+    const u8 home = Pins::reg(static_cast<unsigned>(pin));
+    const u8 reg = use(value, wide);
+    before_write(offset, bytes);
+    a_.mov(a_.qword[a_.state(whole)], a_.g64(home));
+    a_.mov(wide ? a_.qword[a_.state(offset)] : a_.dword[a_.state(offset)], a_.gpr(reg, wide));
+    a_.mov(a_.g64(home), a_.qword[a_.state(whole)]);
+    return;
+  }
+  if (v.home == offset && v.home_bytes >= bytes) return;
+  if (const auto imm = imm32(value, wide); imm && v.reg < 0) {
+    before_write(offset, bytes);
+    if (wide) {
+      a_.mov(a_.qword[a_.state(offset)], *imm);
+    } else {
+      a_.mov(a_.dword[a_.state(offset)], *imm);
+    }
+    return;
+  }
+  const u8 reg = use(value, wide);
+  before_write(offset, bytes);
+  a_.mov(wide ? a_.qword[a_.state(offset)] : a_.dword[a_.state(offset)], a_.gpr(reg, wide));
+  // A register computed ahead for a pin keeps being the value's place until its put.
+  if (wide || insts()[value].type == Type::i32) note_home(value, offset, bytes);
+}
+
+void Allocator::forget_homes() {
+  for (u32& value : occupants_) {
+    if (value == kNone) continue;
+    if (values_[value].home != kNone) {
+      leave_home(value);
+      values_[value].home = kNone;
+    }
+    value = kNone;
+  }
+}
+
+// ---- vectors ----
+
+u8 Allocator::allocate_x() {
+  const u32 candidates = (bit_of(kXmmTemps) - 1) & ~locked_x_;
+  if (const u32 free = candidates & ~used_x_; free != 0) return static_cast<u8>(std::countr_zero(free));
+  SOLDER_CHECK(candidates != 0, "an instruction locks every vector register");
+  u8 best = 0;
+  u32 best_score = 0;
+  for (u32 rest = candidates; rest != 0; rest &= rest - 1) {
+    const u8 reg = static_cast<u8>(std::countr_zero(rest));
+    const ValueState& v = values_[owner_x_[reg]];
+    u32 score = v.next == kNone ? kNone : v.next + 1;
+    if (v.next != kNone && (v.home != kNone || v.slot >= 0)) score += 12;
+    if (score > best_score) {
+      best_score = score;
+      best = reg;
+    }
+  }
+  evict_x(best);
+  return best;
+}
+
+void Allocator::evict_x(u8 reg) {
+  const u32 value = owner_x_[reg];
+  ValueState& v = values_[value];
+  if (v.next != kNone && v.home == kNone) spill(value);
+  v.reg = -1;
+  used_x_ &= ~bit_of(reg);
+}
+
+void Allocator::load_into_x(u8 reg, u32 value) {
+  const ValueState& v = values_[value];
+  if (v.reg >= 0) {
+    if (v.reg != reg) a_.vmovaps(a_.x(reg), a_.x(static_cast<u8>(v.reg)));
+  } else if (v.home != kNone) {
+    a_.vmovups(a_.x(reg), a_.ptr[a_.state(v.home)]);
+  } else {
+    SOLDER_CHECK(v.slot >= 0, "a vector is used that nothing has made");
+    a_.vmovaps(a_.x(reg), a_.ptr[a_.frame(spill_offset(v.slot))]);
+  }
+}
+
+u8 Allocator::use_x(u32 value) {
+  ValueState& v = values_[value];
+  if (v.reg < 0) {
+    const u8 reg = allocate_x();
+    load_into_x(reg, value);
+    v.reg = static_cast<i8>(reg);
+    owner_x_[reg] = value;
+    used_x_ |= bit_of(reg);
+  }
+  locked_x_ |= bit_of(static_cast<u8>(v.reg));
+  return static_cast<u8>(v.reg);
+}
+
+bool Allocator::better_in_memory_x(u32 value) const {
+  const ValueState& v = values_[value];
+  return v.reg < 0 && v.next == kNone;
+}
+
+Xbyak::Address Allocator::memory_operand_x(u32 value) {
+  const ValueState& v = values_[value];
+  return a_.ptr[v.home != kNone ? a_.state(v.home) : a_.frame(spill_offset(v.slot))];
+}
+
+u8 Allocator::define_x(u32 value) {
+  ValueState& v = values_[value];
+  v.next = analysis_.first_use[value];
+  defined_.push_back(value);
+  const u8 reg = allocate_x();
+  v.reg = static_cast<i8>(reg);
+  owner_x_[reg] = value;
+  used_x_ |= bit_of(reg);
+  locked_x_ |= bit_of(reg);
+  return reg;
+}
+
+}  // namespace solder::host_x64

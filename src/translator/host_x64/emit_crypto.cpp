@@ -1,0 +1,7 @@
+#include "translator/host_x64/emitter.h"
+
+namespace solder::host_x64 {
+
+bool Emitter::crypto(u32) { return false; }
+
+}  // namespace solder::host_x64

@@ -11,7 +11,9 @@ namespace solder::tree {
 
 namespace {
 
-bool is_blob(std::string_view bytes) { return bytes.starts_with("\xd0\x0d\xfe\xed"); }  // kFdtMagic
+bool is_blob(std::string_view bytes) {
+  return bytes.starts_with("\xd0\x0d\xfe\xed");
+}  // kFdtMagic
 
 std::span<const u8> as_bytes(std::string_view text) {
   return {reinterpret_cast<const u8*>(text.data()), text.size()};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <unordered_map>
+#include <unordered_set>
 
 #include <fmt/core.h>
 
@@ -175,11 +176,21 @@ Status lift_fixups(Tree& tree) {
 
 void add_symbols(Tree& tree) {
   std::vector<std::pair<std::string, std::string>> found;
+  std::vector<Node*> without_phandle;
+  std::unordered_set<u32> used;
   tree.walk([&](Node& n) {
+    const usize before = found.size();
     for (const auto& l : n.labels) {
       if (is_label(l)) found.emplace_back(l, n.path());
     }
+    used.insert(n.phandle());
+    if (n.phandle() == 0 && found.size() > before) without_phandle.push_back(&n);
   });
+  u32 next = 1;
+  for (Node* n : without_phandle) {
+    while (used.contains(next)) ++next;
+    n->set_u32("phandle", next++);
+  }
   tree.root().remove_child(kSymbols);
   Node& symbols = tree.root().add_child(std::string(kSymbols));
   for (const auto& [label, path] : found) symbols.set_string(label, path);

@@ -14,7 +14,7 @@ namespace solder::tree {
 /// /__local_fixups__ (overlays only) and, if asked, /__symbols__.
 void lower_fixups(Tree& tree, bool symbols);
 
-/// Makes /__symbols__ from the labels.
+/// Makes /__symbols__ from the labels. Each labelled node gets a phandle, which an overlay's references will want.
 void add_symbols(Tree& tree);
 
 /// The node at exactly this absolute path.

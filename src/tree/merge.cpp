@@ -141,20 +141,22 @@ Result<Node*> fragment_target(const Tree& base, const LabelIndex& labels, const 
 void separate_phandles(Tree& incoming, u32 serial) {
   std::unordered_map<u32, Node*> by_phandle;
   bool described = incoming.plugin;
+  u32 next = 0;
   std::vector<Node*> nodes;
   incoming.walk([&](Node& n) {
     nodes.push_back(&n);
     if (const u32 p = n.phandle()) by_phandle.emplace(p, &n);
     for (const Property& p : n.properties()) described = described || !p.references.empty();
   });
-  if (by_phandle.empty()) return;
+  const auto mark_node = [&](Node& node) {
+    const auto known =
+        std::find_if(node.labels.begin(), node.labels.end(), [](const auto& l) { return l.front() == kMark; });
+    if (known != node.labels.end()) return *known;
+    return node.labels.emplace_back(fmt::format("{}{}:{}", kMark, serial, next++));
+  };
   const auto mark = [&](u32 number) -> std::string {
     const auto it = by_phandle.find(number);
-    if (it == by_phandle.end()) return {};
-    std::string label = fmt::format("{}{}:{:x}", kMark, serial, number);
-    auto& labels = it->second->labels;
-    if (std::find(labels.begin(), labels.end(), label) == labels.end()) labels.push_back(label);
-    return label;
+    return it == by_phandle.end() ? std::string() : mark_node(*it->second);
   };
   const PhandleLookup lookup = [&](u32 number) -> const Node* {
     const auto it = by_phandle.find(number);
@@ -163,6 +165,10 @@ void separate_phandles(Tree& incoming, u32 serial) {
   for (Node* n : nodes) {
     for (Property& p : n->properties()) {
       for (Reference& r : p.references) {
+        // A path into a fragment means a node that will lie elsewhere.
+        if (Node* inside = !r.resolved && incoming.plugin ? find_exact(incoming, r.target) : nullptr;
+            inside && inside->parent())
+          r.target = mark_node(*inside);
         if (r.kind != Reference::Kind::phandle || !r.resolved || u64{r.offset} + 4 > p.value.size()) continue;
         if (std::string label = mark(load_be<u32>(p.value.data() + r.offset)); !label.empty()) {
           r.target = std::move(label);

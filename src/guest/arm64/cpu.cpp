@@ -118,7 +118,8 @@ void Arm64Cpu::drop_lower_half() {
 
 void Arm64Cpu::translate(const ir::TranslateRequest& request, ir::Block& block) const {
   block.clear();
-  ir::Builder builder(block);
+  const auto known_helpers = helper_table();
+  ir::Builder builder(block, known_helpers.data(), known_helpers.size());
   Translate translation(builder, request);
   translation.run();
 }

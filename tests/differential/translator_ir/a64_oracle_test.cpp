@@ -246,7 +246,8 @@ class A64Oracle : public ::testing::Test {
   }
 
   Oracle oracle_;
-  test::RandomIr random_{42};
+  // --gtest_random_seed gives other numbers.
+  test::RandomIr random_{42 + static_cast<u64>(GTEST_FLAG_GET(random_seed))};
   test::FlatMemory memory_{0, 0};
   interpreter::Interpreter interpreter_{test::test_helpers(), memory_};
   usize index_ = 0;

@@ -16,6 +16,11 @@ struct Outcome {
   interpreter::End end;
 };
 
+/// --gtest_random_seed gives other blocks.
+u64 first_seed() {
+  return u64{10000} * static_cast<u64>(GTEST_FLAG_GET(random_seed));
+}
+
 Outcome run(const ir::Block& block, const test::TestState& state, const test::FlatMemory& memory) {
   test::FlatMemory copy = memory;
   interpreter::Interpreter interpreter(test::test_helpers(), copy);
@@ -29,7 +34,7 @@ TEST(RandomIr, VerifiesAndSurvivesTheOptimizer) {
   passes::Optimizer optimizer;
   usize ends[4] = {};
   usize removed = 0;
-  for (u64 seed = 0; seed < 6000; ++seed) {
+  for (u64 seed = first_seed(); seed < first_seed() + 6000; ++seed) {
     test::RandomIrOptions options;
     options.forwarding = seed % 2 == 0;
     test::RandomIr random(seed, options);
@@ -60,7 +65,7 @@ TEST(RandomIr, VerifiesAndSurvivesTheOptimizer) {
 // clang-format off
 /// The same operations through the builder's simplifications and as they are.
 TEST(RandomIr, BuilderKeepsMeaning) {
-  for (u64 seed = 0; seed < 6000; ++seed) {
+  for (u64 seed = first_seed(); seed < first_seed() + 6000; ++seed) {
     test::RandomIrOptions options;
     options.forwarding = false;
     test::RandomIr random(seed, options);

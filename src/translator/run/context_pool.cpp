@@ -14,7 +14,7 @@ using ir::kTagInvalid;
 constexpr u64 kPage = memory::kPageSize;
 /// Block key of a context that only data accesses used so far.
 constexpr u64 kDataOnly = ~u64{0};
-/// A range of more pages than this empties the context: cheaper than looking at each.
+/// With a range of more pages than this, what is used is looked at instead of the range.
 constexpr u64 kMaxPagesOneByOne = 512;
 
 usize executed_slot(u64 page, usize slots) {
@@ -72,10 +72,31 @@ void PooledContext::drop_page_jumps(u64 page) {
   }
 }
 
+void PooledContext::drop_many(u64 first, u64 last) {
+  for (usize word = 0; word < used_tlb_.size(); ++word) {
+    for (u64 left = used_tlb_[word]; left != 0; left &= left - 1) {
+      const usize index = word * 64 + static_cast<usize>(std::countr_zero(left));
+      const PageInfo& info = pages[index];
+      const u64 base = align_down(info.page, u64{1} << info.page_bits);
+      if (base <= last && first <= base + mask64(info.page_bits)) drop_entry(index);
+    }
+  }
+  for (usize word = 0; word < used_jumps_.size(); ++word) {
+    for (u64 left = used_jumps_[word]; left != 0; left &= left - 1) {
+      const usize bit_index = static_cast<usize>(std::countr_zero(left));
+      ir::JumpEntry& jump = jumps[word * 64 + bit_index];
+      if (jump.pc < first || jump.pc > last + kPage - 1) continue;
+      jump = ir::JumpEntry{};
+      used_jumps_[word] &= ~(u64{1} << bit_index);
+    }
+  }
+  returns.fill(ir::JumpEntry{});
+}
+
 void PooledContext::drop(u64 address, u64 length) {
   const u64 first = align_down(address, kPage);
   const u64 count = (address - first + length + kPage - 1) / kPage;
-  if (count > kMaxPagesOneByOne) return clear();
+  if (count > kMaxPagesOneByOne) return drop_many(first, first + (count - 1) * kPage);
   for (const Huge& huge : huge_) {
     // A huge mapping of which any byte is meant goes wholly: with it the context, for there is no list of its pieces.
     if (((first ^ huge.base) >> huge.bits) == 0 || (((first + (count - 1) * kPage) ^ huge.base) >> huge.bits) == 0) {
@@ -195,8 +216,10 @@ void ContextPool::flush_asid(u32 asid) {
   }
 }
 
-void ContextPool::flush_range(u64 address, u64 length) {
-  for (const auto& context : contexts_) context->drop(address, length);
+void ContextPool::flush_range(u64 address, u64 length, std::optional<u32> asid) {
+  for (const auto& context : contexts_) {
+    if (!asid || context->key_.asid == *asid) context->drop(address, length);
+  }
 }
 
 void ContextPool::clear_jumps() {

@@ -5,6 +5,7 @@
 #include <array>
 #include <bitset>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/types.h"
@@ -46,6 +47,7 @@ class PooledContext : public ir::Context {
  private:
   friend class ContextPool;
   void drop_page_jumps(u64 page);
+  void drop_many(u64 first, u64 last);
   [[nodiscard]] static usize large_slot(u64 address) { return (address >> kLargeBits) % kLargeSlots; }
 
   // Mappings up to 2^kLargeBits bytes are found by their place in the TLB; larger ones are listed.
@@ -82,7 +84,8 @@ class ContextPool {
 
   void flush_all();
   void flush_asid(u32 asid);
-  void flush_range(u64 address, u64 length);
+  /// `asid` empty: in all contexts.
+  void flush_range(u64 address, u64 length, std::optional<u32> asid);
   void clear_jumps();
 
   /// Sets the write tag of `page` (filled before) and remembers it for drop_writes.

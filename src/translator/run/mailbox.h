@@ -17,6 +17,7 @@ struct Shootdown {
   enum class Kind : u8 { all, asid, range, write_tags };
   Kind kind = Kind::all;
   u32 asid = 0;
+  bool one_asid = false;  ///< range: only contexts of `asid`
   u64 address = 0;
   u64 length = 0;
   CodePage* page = nullptr;  ///< write_tags: the page that became a code page

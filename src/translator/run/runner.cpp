@@ -118,12 +118,12 @@ bool Runner::service(cpu::ExitReason& reason) {
 }
 
 bool Runner::halted(cpu::ExitReason& reason) {
-  if (!guest_->halted()) return false;
-  if (!guest_->has_wake_reason()) {
+  if (guest_->halted() && !guest_->has_wake_reason()) {
     attention_ = true;
     reason = cpu::ExitReason::halted;
     return true;
   }
+  // Not only when it waited: a reason that goes away later must not put a running CPU to sleep.
   guest_->wake_up();
   return false;
 }
@@ -316,7 +316,7 @@ void Runner::run_alone() {
 
 void Runner::regime_changed() {
   // Cheap when nothing changed, because exception entries and returns come here.
-  PooledContext& context = pool_.select(guest_->context_key(), guest_->key());
+  PooledContext& context = pool_.select(guest_->context_key(), state_.key);
   if (&context != state_.context) {
     ++counts_.regime_switches;
     state_.context = &context;
@@ -338,7 +338,7 @@ void Runner::act(const Shootdown& request) {
       pool_.flush_asid(request.asid);
       return;
     case Shootdown::Kind::range:
-      pool_.flush_range(request.address, request.length);
+      pool_.flush_range(request.address, request.length, request.one_asid ? std::optional(request.asid) : std::nullopt);
       return;
     case Shootdown::Kind::write_tags:
       pool_.drop_writes(request.page->ram->host() + request.page->offset);
@@ -393,14 +393,14 @@ void Runner::flush_asid(u32 asid, bool broadcast) {
 }
 
 void Runner::flush_range(u64 address, u64 length, std::optional<u32> asid, bool broadcast) {
-  // The ASID is not used: an entry may be global, which the TLB does not know, and then goes whatever the ASID.
-  (void)asid;
   ++counts_.flushes;
   Shootdown shootdown;
   shootdown.kind = Shootdown::Kind::range;
   shootdown.address = guest_->canonical(address);
   shootdown.length = length;
-  pool_.flush_range(shootdown.address, length);
+  shootdown.one_asid = asid.has_value();
+  shootdown.asid = asid.value_or(0);
+  pool_.flush_range(shootdown.address, length, asid);
   if (broadcast) send(shootdown);
 }
 

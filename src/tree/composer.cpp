@@ -67,7 +67,10 @@ struct Composer::State {
 
   Status add(std::unique_ptr<Tree> incoming) {
     if (documents == 0 && incoming->plugin) {
-      return fail(incoming->root().where.text(), "is an overlay and there is no tree before it to apply it to",
+      const Node& root = incoming->root();
+      const SourceLocation& where =
+          root.where.file || root.children().empty() ? root.where : root.children().front()->where;
+      return fail(where.text(), "is an overlay and there is no tree before it to apply it to",
                   "give the board's document first");
     }
     if (documents++ == 0) {

@@ -158,8 +158,11 @@ Result<u64> parse_primary(DtsScanner& scanner, u32 depth) {
   std::string text;
   while (is_word(scanner.peek(length))) text += scanner.peek(length++);
   if (text.empty() || text[0] < '0' || text[0] > '9') {
+    const bool name = !text.empty();
     return scanner.error(fmt::format("expected a number, found {}", scanner.here()),
-                         "write a number, a character in single quotes, (an expression) or &label");
+                         name ? "if it is a macro, run \"cpp -nostdinc -undef -x assembler-with-cpp\" first; if it is "
+                                "a label, write &label"
+                              : "write a number, a character in single quotes, (an expression) or &label");
   }
   errno = 0;
   char* end = nullptr;

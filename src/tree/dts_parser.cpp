@@ -78,7 +78,10 @@ Status DtsParser::top_level() {
     }
     return fail(where.text(), "expected \"{\" after \"/\"", "the root node is written / { … };");
   }
-  return scanner_.error(fmt::format("expected / {{ … }}; or &label {{ … }};, found {}", scanner_.here()));
+  const bool directive = scanner_.peek() == '#';
+  return scanner_.error(
+      fmt::format("expected / {{ … }}; or &label {{ … }};, found {}", scanner_.here()),
+      directive ? "this is for the C preprocessor: run \"cpp -nostdinc -undef -x assembler-with-cpp\" first" : "");
 }
 
 Status DtsParser::memory_reservation(std::vector<std::string> labels) {
@@ -224,7 +227,12 @@ Status DtsParser::property(Node& node, Body& seen, const std::string& name, std:
     return fail(where.text() + ": " + node.path() + ": " + name, "is given twice between the same braces",
                 "remove one of the two");
   }
-  Property p = SOLDER_TRY(value(name));
+  auto parsed = value(name);
+  if (!parsed) {
+    parsed.error().where += ": " + node.path() + ": " + name;
+    return std::unexpected(parsed.error());
+  }
+  Property p = std::move(*parsed);
   p.labels = std::move(labels);
   p.where = where;
   if (auto ended = scanner_.expect(";", fmt::format("property {}", name)); !ended) {

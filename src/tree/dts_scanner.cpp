@@ -100,6 +100,14 @@ std::string DtsScanner::here() const {
 }
 
 Status DtsScanner::skip() {
+  const SourceLocation here_before = location();
+  if (here_before != skipped_to_) before_skip_ = here_before;
+  SOLDER_TRY_STATUS(skip_space());
+  skipped_to_ = location();
+  return {};
+}
+
+Status DtsScanner::skip_space() {
   while (!frames_.empty()) {
     Frame& f = frames_.back();
     if (f.position >= f.text.size()) {
@@ -188,11 +196,10 @@ Result<bool> DtsScanner::take(std::string_view text) {
 }
 
 Status DtsScanner::expect(std::string_view text, std::string_view after) {
-  if (!SOLDER_TRY(take(text))) {
-    return error(fmt::format("expected \"{}\" after {}, found {}", text, after, here()),
-                 fmt::format("put a \"{}\" there", text));
-  }
-  return {};
+  if (SOLDER_TRY(take(text))) return {};
+  // Where it is missing, not where the next thing stands.
+  return fail(before_skip_.text(), fmt::format("expected \"{}\" after {}, found {}", text, after, here()),
+              fmt::format("put a \"{}\" there", text));
 }
 
 std::string DtsScanner::take_name() {

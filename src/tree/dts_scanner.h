@@ -55,12 +55,15 @@ class DtsScanner {
     std::filesystem::path directory;
     std::filesystem::path path;  ///< to notice a file that includes itself
   };
+  [[nodiscard]] Status skip_space();
   [[nodiscard]] Status include();
   [[nodiscard]] bool line_marker();
   [[nodiscard]] Result<char> take_escape();
 
   std::vector<Frame> frames_;
-  SourceLocation end_;  ///< where the text ended, once it has
+  SourceLocation end_;          ///< where the text ended, once it has
+  SourceLocation before_skip_;  ///< behind the last thing that was taken
+  SourceLocation skipped_to_;
   std::filesystem::path directory_;
   u64 total_bytes_ = 0;
 };

@@ -77,7 +77,7 @@ Status DtsParser::value_element(Value& out) {
     out.add_form(Form::bytes);
     return include_binary(out);
   }
-  return scanner_.error(fmt::format("{}: expected a value, found {}", out.property.name, scanner_.here()),
+  return scanner_.error(fmt::format("expected a value, found {}", scanner_.here()),
                         "a value is \"text\", <cells>, [hexadecimal bytes], &label or /incbin/(\"file\")");
 }
 
@@ -96,13 +96,12 @@ Status DtsParser::cells(Value& out, u32 bits) {
       continue;
     }
     if (scanner_.peek() == 0 || scanner_.peek() == ';')
-      return scanner_.error(fmt::format("{}: this list of cells has no closing \">\"", out.property.name),
-                            "close it with >");
+      return scanner_.error("this list of cells has no closing \">\"", "close it with >");
     const u64 number = SOLDER_TRY(parse_primary(scanner_));
     const u64 mask = ~u64{0} >> (64 - bits);
     // A negative number is fine when its upper bits are all ones.
     if (number > mask && (number | mask) != ~u64{0}) {
-      return fail(where.text() + ": " + out.property.name, fmt::format("{:#x} does not fit in {} bits", number, bits),
+      return fail(where.text(), fmt::format("{:#x} does not fit in {} bits", number, bits),
                   bits == 32 ? "write it as two cells, or in a /bits/ 64 group" : "use wider /bits/");
     }
     for (u32 shift = bits; shift > 0; shift -= 8) bytes.push_back(static_cast<u8>(number >> (shift - 8)));
@@ -123,9 +122,8 @@ Status DtsParser::byte_string(Value& out) {
     const int high = digit(scanner_.peek());
     const int low = high < 0 ? -1 : digit(scanner_.peek(1));
     if (low < 0) {
-      return scanner_.error(
-          fmt::format("{}: expected two hexadecimal digits, found {}", out.property.name, scanner_.here()),
-          "bytes in […] are pairs of hexadecimal digits without 0x");
+      return scanner_.error(fmt::format("expected two hexadecimal digits, found {}", scanner_.here()),
+                            "bytes in […] are pairs of hexadecimal digits without 0x");
     }
     out.property.value.push_back(static_cast<u8>(high * 16 + low));
     scanner_.advance(2);

@@ -16,6 +16,7 @@ struct SourceLocation {
   u64 offset = 0;
   /// "board.dts:41", "x.dtb@0x1a4", "(solder)".
   [[nodiscard]] std::string text() const;
+  bool operator==(const SourceLocation&) const = default;
 };
 
 }  // namespace solder::tree

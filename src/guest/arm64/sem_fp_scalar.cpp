@@ -143,7 +143,7 @@ void FCvt(Translate& t, Insn i) {
   const Lane from = kLanes[i.bits(23, 22)];
   const Lane to = kLanes[i.bits(16, 15)];
   if (!begin(t, from != to && from != Lane::b && to != Lane::b)) return;
-  const FpAttr attr = t.fp(from, Width::scalar, static_cast<u8>(to));
+  const FpAttr attr = t.fp(from, Width::scalar, convert_extra(t, to, false));
   t.set_v(i.rd(), t.ir.f(Op::f_convert, attr, t.v(i.rn())));
 }
 

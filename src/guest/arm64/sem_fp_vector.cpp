@@ -62,12 +62,10 @@ void to_int(Translate& t, Insn i, Round mode) {
   const FpAttr attr = with_round(float_shape(t, i, is_unsigned(i) ? 1 : 0), mode);
   t.set_v(i.rd(), t.ir.f_fixed(Op::f_to_int, Type::v128, attr, t.v(i.rn()), 0));
 }
-/// bit 4 of f_convert's extra: the upper half.
-constexpr u8 kUpper = 16;
 void narrow(Translate& t, Insn i, FpAttr attr, Lane to) {
   if (!begin(t)) return;
   attr.width = wide_width(i);
-  attr.extra = static_cast<u8>(static_cast<unsigned>(to) | (upper(i) ? kUpper : 0U));
+  attr.extra = convert_extra(t, to, upper(i));
   t.set_v(i.rd(), t.ir.f(Op::f_convert, attr, t.v(i.rn()), upper(i) ? t.v(i.rd()) : Value{}));
 }
 
@@ -259,7 +257,7 @@ void VfCvtl(Translate& t, Insn i) {
   if (!begin(t)) return;
   const Lane to = float_lane(i);
   FpAttr attr = t.fp(to == Lane::d ? Lane::s : Lane::h, Width::v128);
-  attr.extra = static_cast<u8>(static_cast<unsigned>(to) | (q(i) ? kUpper : 0U));
+  attr.extra = convert_extra(t, to, q(i));
   t.set_v(i.rd(), t.ir.f(Op::f_convert, attr, t.v(i.rn())));
 }
 void VfCvtn(Translate& t, Insn i) {

@@ -87,6 +87,11 @@ inline bool begin(Translate& t, bool allocated = true) {
   return t.fp(float_lane(i), width(i), extra);
 }
 
+/// f_convert's `extra`: the result's format, which half of the register, and what half precision is (FPCR.AHP).
+[[nodiscard]] inline u8 convert_extra(Translate& t, Lane to, bool upper_half) {
+  return static_cast<u8>(static_cast<unsigned>(to) | (t.has_key(key::kAltHalf) ? 8U : 0U) | (upper_half ? 16U : 0U));
+}
+
 /// VFPExpandImm (DDI 0487): the eight bits of FMOV's immediates.
 [[nodiscard]] constexpr u64 expand_float_immediate(unsigned imm8, Lane l) {
   const u64 sign = (imm8 >> 7) & 1;

@@ -58,9 +58,13 @@ u64 round_to_integral(Lane lane, u64 a, bool exact, Env& env) {
 }
 
 u64 convert(Lane from, Lane to, u64 a, Env& env) {
-  const Format& f = format_of(from);
-  const Format& g = format_of(to);
+  const Format& f = from == Lane::h && env.alternative_half ? kAlternativeHalf : format_of(from);
+  const Format& g = to == Lane::h && env.alternative_half ? kAlternativeHalf : format_of(to);
   const Number x = unpack(f, a, env);
+  if (!g.has_special && (x.is_nan() || x.is_infinity())) {
+    env.flags |= ir::kFpInvalid;
+    return g.zero(x.sign) | (x.is_nan() ? 0 : g.sign_bit() - 1);
+  }
   if (x.is_nan()) {
     if (x.kind == Kind::signalling) env.flags |= ir::kFpInvalid;
     if (env.default_nan || env.rules == FpRules::riscv) return default_nan(g, env);

@@ -18,6 +18,10 @@ Rounded round_to(u128 significand, unsigned kept_bits, bool sign, ir::Round roun
 }
 
 u64 overflow(const Format& f, bool sign, Env& env) {
+  if (!f.has_special) {  // the largest number, and neither overflow nor inexact (FPRoundCV)
+    env.flags |= ir::kFpInvalid;
+    return f.zero(sign) | (f.sign_bit() - 1);
+  }
   env.flags |= ir::kFpOverflow | ir::kFpInexact;
   const bool to_infinity = env.round == ir::Round::nearest_even || env.round == ir::Round::nearest_away ||
                            (env.round == ir::Round::up && !sign) || (env.round == ir::Round::down && sign);
@@ -34,11 +38,12 @@ u64 round_pack(const Format& f, bool sign, int exponent, u128 significand, Env& 
 
   if (exponent >= f.min_exponent()) {
     const u64 biased = static_cast<u64>(exponent + f.bias);
-    if (biased >= f.max_exponent()) return overflow(f, sign, env);
+    const u64 limit = f.max_exponent() + (f.has_special ? 0 : 1);
+    if (biased >= limit) return overflow(f, sign, env);
     const Rounded r = round_to(significand, precision, sign, env.round);
     // The leading bit of `kept` adds one to the exponent field, and so does a carry out of it.
     const u64 bits = ((biased - 1) << f.fraction_bits) + r.kept;
-    if ((bits >> f.fraction_bits) >= f.max_exponent()) return overflow(f, sign, env);
+    if ((bits >> f.fraction_bits) >= limit) return overflow(f, sign, env);
     if (r.inexact) env.flags |= ir::kFpInexact;
     return f.zero(sign) | bits;
   }

@@ -14,7 +14,8 @@ struct Format {
   unsigned bits = 64;
   unsigned fraction_bits = 52;
   int bias = 1023;
-  bool flushes = true;  ///< FPCR.FZ does not govern half precision (DDI 0487 A1.5.1)
+  bool flushes = true;      ///< FPCR.FZ does not govern half precision (DDI 0487 A1.5.1)
+  bool has_special = true;  ///< the largest exponent means infinity and NaN
 
   [[nodiscard]] constexpr u64 sign_bit() const { return u64{1} << (bits - 1); }
   [[nodiscard]] constexpr u64 fraction_mask() const { return (u64{1} << fraction_bits) - 1; }
@@ -32,9 +33,10 @@ struct Format {
   }
 };
 
-inline constexpr Format kHalf{16, 10, 15, false};
-inline constexpr Format kSingle{32, 23, 127, true};
-inline constexpr Format kDouble{64, 52, 1023, true};
+inline constexpr Format kHalf{16, 10, 15, false, true};
+inline constexpr Format kAlternativeHalf{16, 10, 15, false, false};
+inline constexpr Format kSingle{32, 23, 127, true, true};
+inline constexpr Format kDouble{64, 52, 1023, true, true};
 
 [[nodiscard]] constexpr const Format& format_of(ir::Lane lane) {
   return lane == ir::Lane::d ? kDouble : lane == ir::Lane::s ? kSingle : kHalf;
@@ -59,7 +61,7 @@ struct Number {
   n.sign = (bits & f.sign_bit()) != 0;
   const u64 exponent = (bits >> f.fraction_bits) & f.max_exponent();
   const u64 fraction = bits & f.fraction_mask();
-  if (exponent == f.max_exponent()) {
+  if (exponent == f.max_exponent() && f.has_special) {
     n.kind = fraction == 0 ? Kind::infinity : (fraction & f.quiet_bit()) != 0 ? Kind::quiet : Kind::signalling;
   } else if (exponent != 0) {
     n.kind = Kind::finite;

@@ -1,5 +1,6 @@
-/// Bit-exact IEEE 754 arithmetic in integers: half, single, double; every rounding mode, flush-to-zero, default NaN, and
-/// the NaN and tininess rules of ARM (DDI 0487 A1.5, J1.3), x86 and RISC-V. The oracle for host code, and its slow path.
+/// Bit-exact IEEE 754 arithmetic in integers: half, single, double; every rounding mode, flush-to-zero, default NaN,
+/// and the NaN and tininess rules of ARM (DDI 0487 A1.5, J1.3), x86 and RISC-V. The oracle for host code, and its slow
+/// path.
 #pragma once
 
 #include "base/types.h"
@@ -14,6 +15,7 @@ struct Env {
   bool flush = false;
   bool default_nan = false;
   ir::FpRules rules = ir::FpRules::arm;
+  bool alternative_half = false;  ///< of conversions: half precision is ARM's format without infinities and NaNs
   u32 flags = 0;
 };
 

@@ -201,6 +201,7 @@ SOLDER_PURE(f_convert) {
   const Lane to = static_cast<Lane>(attr.extra & 7);
   const bool upper = (attr.extra & 16) != 0;
   fp::Env env = make_env(attr, rules);
+  env.alternative_half = (attr.extra & 8) != 0;
   V128 out{};
   if (attr.width == Width::scalar) {
     write(out, to, 0, fp::convert(attr.lane, to, read(a, attr.lane, 0), env));

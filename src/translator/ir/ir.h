@@ -237,7 +237,8 @@ enum Effect : u8 {
   X(f_compare)      /* F: scalar; extra 1: signalling (FCMPE) */                                                    \
   X(f_round)        /* to integral, by round; extra 1: raise inexact (FRINTX) */                                    \
   X(f_convert)      /* lane = the source's, extra = Lane of the result. Scalar, or vector: to wider takes the lower \
-                       (extra bit 4: upper) half; to narrower fills the lower half (bit 4: upper, lower from b) */   \
+                       (extra bit 4: upper) half; to narrower fills the lower half (bit 4: upper, lower from b).     \
+                       extra bit 3: half precision is ARM's alternative format (FPCR.AHP) */                        \
   X(f_to_int)       /* V lanes: to integer of the same size, saturating; b = imm fraction bits, extra 1: unsigned */\
   X(f_from_int)     /* V lanes: from integer of the same size; b = imm fraction bits, extra 1: unsigned */          \
   X(f_to_gpr)       /* I of type: scalar a; b = imm fraction bits, extra 1: unsigned; saturating */                 \

@@ -83,6 +83,7 @@ Machine random_machine(Values& values) {
   m.fpcr = static_cast<u32>(values.below(4)) << 22;
   if (values.below(4) == 0) m.fpcr |= 1U << 24;
   if (values.below(4) == 0) m.fpcr |= 1U << 25;
+  if (values.below(8) == 0) m.fpcr |= 1U << 26;
   constexpr u32 kStatus[] = {0, 0, 0, 1, 0x10, 0x80, 0x08000000, 0x0800009f};
   m.fpsr = kStatus[values.below(8)];
   for (u8& b : m.data) b = static_cast<u8>(values.bits());

@@ -139,6 +139,15 @@ TEST(Arm, NarrowingKeepsTheNansTopBits) {
             (Outcome{0x7e00, ir::kFpInvalid}));
 }
 
+TEST(Arm, AlternativeHalfPrecisionHasOnlyNumbers) {
+  const Env alternative{.alternative_half = true};
+  EXPECT_EQ(with([](Env& e) { return convert(H, S, 0x7c00, e); }, alternative), (Outcome{0x47800000, 0}));
+  EXPECT_EQ(with([](Env& e) { return convert(S, H, 0x47800000, e); }, alternative), (Outcome{0x7c00, 0}));
+  EXPECT_EQ(with([](Env& e) { return convert(S, H, 0x48000000, e); }, alternative), (Outcome{0x7fff, ir::kFpInvalid}));
+  EXPECT_EQ(with([](Env& e) { return convert(S, H, kNegInf, e); }, alternative), (Outcome{0xffff, ir::kFpInvalid}));
+  EXPECT_EQ(with([](Env& e) { return convert(S, H, kQuiet2, e); }, alternative), (Outcome{0x8000, ir::kFpInvalid}));
+}
+
 TEST(Arm, EstimatesOfKnownValues) {
   Env e;
   EXPECT_EQ(recip_estimate(S, kOne, e), 0x3f7f8000U);

@@ -32,10 +32,16 @@ void Allocator::begin(u32 index) {
   const ir::OpInfo& info = ir::info(inst.op);
   const auto& next = analysis_.next_use[index];
   free_at_end_x_ = 0;
+  // Operands stay where they are, even those with no use after this.
   const auto advance = [&](u32 value, usize field) {
     values_[value].next = next[field];
-    if (next[field] == kNone && is_vector(value) && values_[value].reg >= 0) {
-      free_at_end_x_ |= bit_of(static_cast<u8>(values_[value].reg));
+    if (values_[value].reg < 0) return;
+    const u32 reg = bit_of(static_cast<u8>(values_[value].reg));
+    if (!is_vector(value)) {
+      locked_ |= reg;
+    } else {
+      locked_x_ |= reg;
+      if (next[field] == kNone) free_at_end_x_ |= reg;
     }
   };
   if (ir::is_value(info.a) && inst.a != kNone) advance(inst.a, 0);

@@ -45,10 +45,6 @@ void Emitter::exit_to(u64 delta) {
   if (same_page(delta)) {
     a_.align_rel32(1);
     const Near slot = a_.jmp_near();
-    if (delta == 0) {
-      a_.bind_to(slot, entry);
-      return;
-    }
     links.push_back({slot.at - entry, delta});
     add_stub(&Emitter::link_stub, slot).p[0] = pc_offset(delta);
     return;
@@ -87,9 +83,13 @@ void Emitter::exit_to_rax() {
   const auto entry_at = a_.g64(kContextReg) + a_.rcx;
   a_.cmp(a_.rax, a_.qword[entry_at + kJumps + static_cast<int>(offsetof(ir::JumpEntry, pc))]);
   a_.jcc_thunk(Cc::ne, config_.thunks.leave_lookup);
+  // A guest may jump to ~0, the pc of empty entries: those have no host code.
+  a_.mov(a_.rcx, a_.qword[entry_at + kJumps + static_cast<int>(offsetof(ir::JumpEntry, host))]);
+  a_.test(a_.rcx, a_.rcx);
+  a_.jcc_thunk(Cc::e, config_.thunks.leave_lookup);
   a_.and_(a_.rax, -4096);
   a_.mov(a_.qword[a_.state(offsetof(CoreState, pc_page))], a_.rax);
-  a_.jmp(a_.qword[entry_at + kJumps + static_cast<int>(offsetof(ir::JumpEntry, host))]);
+  a_.jmp(a_.rcx);
 }
 
 void Emitter::exit_if(u32 i) {
@@ -139,10 +139,6 @@ void Emitter::exit_taken(Condition c, u64 delta) {
     // Linked in place.
     a_.align_rel32(2);
     const Near slot = a_.jcc_near(c.cc);
-    if (delta == 0) {
-      a_.bind_to(slot, entry);
-      return;
-    }
     links.push_back({slot.at - entry, delta});
     add_stub(&Emitter::link_stub, slot).p[0] = pc_offset(delta);
     return;

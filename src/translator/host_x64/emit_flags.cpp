@@ -67,6 +67,7 @@ void Emitter::image_to_rax() {
     host_kind_ = FlagsKind::add;
   }
   a_.lahf();
+  // The other bits of ah (AF, PF, a one) stay in the image; whoever tests it masks, and thunks clean what C will see.
   a_.seto(a_.al);
 }
 
@@ -171,7 +172,6 @@ Emitter::Condition Emitter::condition(u32 value, Cond cond) {
     return {inverted ? Cc::ne : Cc::e};
   }
   // OF from V: 1 + 0x7f overflows; then SF, ZF, CF from the upper byte.
-  a_.and_(a_.al, 1);
   a_.add(a_.al, 0x7f);
   a_.sahf();
   switch (cond) {

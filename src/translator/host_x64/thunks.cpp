@@ -20,6 +20,11 @@ class ThunkWriter {
   void save_pins() {
     for (unsigned i = 0; i < pins_.count(); ++i) a_.mov(a_.qword[a_.state(pins_.offset(i))], a_.g64(Pins::reg(i)));
   }
+  /// Translated code leaves AF and PF in the flags image; C sees N, Z, C and V only.
+  void clean_flags() {
+    constexpr auto kMask = static_cast<i16>(ir::kFlagN | ir::kFlagZ | ir::kFlagC | ir::kFlagV);
+    a_.and_(a_.word[a_.state(offsetof(CoreState, flags))], static_cast<u32>(i32{kMask}));
+  }
   void load_pins() {
     for (unsigned i = 0; i < pins_.count(); ++i) a_.mov(a_.g64(Pins::reg(i)), a_.qword[a_.state(pins_.offset(i))]);
   }
@@ -61,6 +66,7 @@ class ThunkWriter {
   };
   Common leave() {
     const u8* at = start();
+    clean_flags();
     merge_sticky(kRsi, 0);
     const u8* from_c = a_.address(a_.position());
     a_.ldmxcsr(a_.dword[a_.frame(offsetof(Frame, caller_mxcsr))]);
@@ -155,6 +161,7 @@ class ThunkWriter {
     }
     save_registers(vectors);
     if (state) {
+      clean_flags();
       merge_sticky(kRsi, kDepth);
       a_.ldmxcsr(a_.dword[at_frame(offsetof(Frame, caller_mxcsr))]);
     } else {
@@ -189,6 +196,7 @@ class ThunkWriter {
     a_.movzx(a_.edx, a_.dx);
     a_.add(a_.rcx, a_.qword[a_.state(offsetof(CoreState, pc_page))]);
     a_.mov(a_.qword[a_.state(offsetof(CoreState, pc))], a_.rcx);
+    clean_flags();
     merge_sticky(kRsi, kDepth);
     a_.ldmxcsr(a_.dword[at_frame(offsetof(Frame, caller_mxcsr))]);
     a_.mov(a_.rdi, a_.g64(kStateReg));

@@ -179,6 +179,8 @@ bool RandomIr::float_attributes(ir::Builder& builder, Inst& inst) {
       if (to == static_cast<unsigned>(attr.lane)) return false;
       const bool upper = attr.width != Width::scalar && chance(50);
       attr.extra = static_cast<u8>(to | (upper ? 16 : 0));
+      const bool halves = attr.lane == Lane::h || to == static_cast<unsigned>(Lane::h);
+      if (halves && options_.fp_modes && chance(25)) attr.extra |= 8;  // FPCR.AHP
       if (attr.lane == Lane::d && to == static_cast<unsigned>(Lane::s) && chance(20)) attr.round = ir::Round::odd;
       if (!(upper && to < static_cast<unsigned>(attr.lane))) inst.b = ~u32{0};
       break;

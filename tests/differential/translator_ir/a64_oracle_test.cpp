@@ -67,6 +67,7 @@ constexpr ScalarRow kScalarRows[] = {
 
 constexpr u32 kFpcrFlush = 1U << 24;
 constexpr u32 kFpcrDefaultNan = 1U << 25;
+constexpr u32 kFpcrAlternativeHalf = 1U << 26;
 constexpr u32 kFpsrMask = 0x0800009f;  // QC, IDC, IXC, UFC, OFC, DZC, IOC
 
 class Oracle {
@@ -275,14 +276,20 @@ TEST_F(A64Oracle, Floats) {
     // Unicorn sign-extends this one's 16-bit result to 32 bits; the architecture zeroes the upper bits.
     const bool known_bug =
         row.op == Op::f_to_int && row.lane == Lane::h && row.width == Width::scalar && row.fraction_bits > 0;
-    for (unsigned mode = 0; mode < (known_bug ? 0U : 16U); ++mode) {
+    for (unsigned mode = 0; mode < (known_bug ? 0U : 32U); ++mode) {
       ir::FpAttr attr{.lane = row.lane, .width = row.width, .extra = row.extra};
       attr.round = row.round == kMode ? static_cast<Round>(mode & 3) : row.round;
       attr.flush = (mode & 4) != 0;
       attr.default_nan = (mode & 8) != 0;
       // FPCR.FZ does not concern half-precision arithmetic (FZ16 does, which no CPU model offers), only what
       // conversions make of other formats.
-      const u32 fpcr = ((mode & 3) << 22) | (attr.flush ? kFpcrFlush : 0) | (attr.default_nan ? kFpcrDefaultNan : 0);
+      u32 fpcr = ((mode & 3) << 22) | (attr.flush ? kFpcrFlush : 0) | (attr.default_nan ? kFpcrDefaultNan : 0);
+      if ((mode & 16) != 0) {
+        const bool halves = row.lane == Lane::h || (row.extra & 7) == static_cast<u8>(Lane::h);
+        if (row.op != Op::f_convert || !halves) break;
+        attr.extra |= 8;
+        fpcr |= kFpcrAlternativeHalf;
+      }
       ir::Inst inst{row.op, row.type, attr.pack()};
       if (row.fraction_bits >= 0) inst.b = static_cast<u32>(row.fraction_bits);
       compare(row.text, row.word, inst, row.a, row.b, row.c, fpcr, 12);

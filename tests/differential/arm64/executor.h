@@ -55,6 +55,9 @@ class Engine {
   virtual std::span<u8> data() = 0;
 };
 std::unique_ptr<Engine> make_interpreter_engine();
+/// `slow_memory`: no access goes through the TLB. `fallbacks`: every operation that can calls the interpreter's
+/// function.
+std::unique_ptr<Engine> make_compiled_engine(bool slow_memory = false, bool fallbacks = false);
 
 /// The arm64 front end on an engine.
 std::unique_ptr<Executor> make_front_end_executor(std::unique_ptr<Engine> engine);

@@ -169,5 +169,15 @@ TEST_F(FpSimd, InterpretedIrDoesWhatTheOracleDoes) {
   compare(*ours, "fp_simd");
 }
 
+TEST_F(FpSimd, CompiledIrDoesWhatTheOracleDoes) {
+  const auto ours = make_front_end_executor(make_compiled_engine());
+  compare(*ours, "fp_simd");
+}
+
+TEST_F(FpSimd, CompiledIrWithFallbacksDoesWhatTheOracleDoes) {
+  const auto ours = make_front_end_executor(make_compiled_engine(true, true));
+  compare(*ours, "fp_simd");
+}
+
 }  // namespace
 }  // namespace solder::test

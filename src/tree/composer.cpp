@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/core.h>
 
 #include "tree/document.h"
@@ -18,6 +20,8 @@ bool is_blob(std::string_view bytes) {
 std::span<const u8> as_bytes(std::string_view text) {
   return {reinterpret_cast<const u8*>(text.data()), text.size()};
 }
+
+constexpr const char* kFixupNodes[] = {"__symbols__", "__fixups__", "__local_fixups__"};
 
 Status check_depth(const Node& node, u32 depth) {
   if (depth > kMaximumDepth) return fail(node.place(), fmt::format("is nested deeper than {} nodes", kMaximumDepth));
@@ -58,10 +62,18 @@ struct Composer::State {
     }
     ++documents;
     SOLDER_TRY_STATUS(parser.parse_into(*tree, labels));
-    if (tree->root().exact_child("__symbols__") || tree->root().exact_child("__local_fixups__")) {
+    return settle();
+  }
+
+  /// After each document.
+  Status settle() {
+    const bool fixups = std::any_of(std::begin(kFixupNodes), std::end(kFixupNodes),
+                                    [&](const char* name) { return tree->root().exact_child(name) != nullptr; });
+    if (fixups) {
       SOLDER_TRY_STATUS(lift_fixups(*tree));
       labels = LabelIndex(*tree);
     }
+    tree->plugin = false;
     return apply_deletions(*tree, labels);
   }
 
@@ -84,7 +96,7 @@ struct Composer::State {
     } else {
       SOLDER_TRY_STATUS(merge_tree(*tree, labels, *incoming));
     }
-    return apply_deletions(*tree, labels);
+    return settle();
   }
 };
 
@@ -115,6 +127,11 @@ Status Composer::add_tree(std::unique_ptr<Tree> tree) {
 Result<std::unique_ptr<Tree>> Composer::finish() {
   if (state_->documents == 0) return fail("", "there is no document to make a machine of", "name a .dts or .dtb file");
   SOLDER_TRY_STATUS(check_depth(state_->tree->root(), 1));
+  for (const auto& c : state_->tree->root().children()) {
+    if (const Node* left = c->exact_child("__overlay__"))
+      return fail(left->place(), "is part of an overlay, but stands in a document that is none",
+                  "begin it with /plugin/;");
+  }
   SOLDER_TRY_STATUS(resolve_references(*state_->tree));
   join_phandles(*state_->tree);
   auto out = std::move(state_->tree);

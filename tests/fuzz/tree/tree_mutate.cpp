@@ -80,7 +80,7 @@ class Mutator {
   void damage_bytes(std::string& bytes) {
     for (u64 i = 1 + below(4); i > 0 && !bytes.empty(); --i) {
       const usize at = below(bytes.size());
-      switch (below(7)) {
+      switch (below(3) > 0 ? below(3) : below(7)) {
         case 0:
           bytes[at] = static_cast<char>(random_());
           break;
@@ -103,6 +103,44 @@ class Mutator {
           if (bytes.size() >= 64) store_be<u32>(bytes.data() + below(16) * 4, interesting());
           break;
       }
+    }
+  }
+
+  /// Well-formed all over, but with wrong numbers, and with properties and nodes that are missing or elsewhere.
+  void damage_tree(Tree& tree) {
+    std::vector<Node*> nodes;
+    tree.walk([&](Node& n) { nodes.push_back(&n); });
+    for (u64 i = 1 + below(8); i > 0; --i) {
+      Node& node = *nodes[below(nodes.size())];
+      auto& properties = node.properties();
+      if (properties.empty()) continue;
+      Property& p = properties[below(properties.size())];
+      switch (below(6)) {
+        case 0:
+          properties.erase(properties.begin() + static_cast<std::ptrdiff_t>(below(properties.size())));
+          break;
+        case 1:
+          p.value.resize(below(p.value.size() + 9));
+          break;
+        case 2: {
+          const Node& other = *nodes[below(nodes.size())];
+          if (!other.properties().empty()) {
+            const Property& from = other.properties()[below(other.properties().size())];
+            node.set(from.name, from.value);
+          }
+          break;
+        }
+        default:
+          if (p.value.size() >= 4) store_be<u32>(p.value.data() + below(p.value.size() / 4) * 4, interesting());
+          break;
+      }
+      tree.walk([&](Node& n) {
+        for (Property& q : n.properties()) {
+          std::erase_if(q.references, [&](const Reference& r) {
+            return r.kind == Reference::Kind::path || u64{r.offset} + 4 > q.value.size();
+          });
+        }
+      });
     }
   }
 
@@ -156,9 +194,23 @@ class Mutator {
                                               "solder,delete-node = \"soc\";",
                                               "interrupt-parent = <&uart>;",
                                               "a@1 { };"};
-    for (u64 i = 1 + below(4); i > 0 && !text.empty(); --i) {
+    for (u64 i = 1 + below(3); i > 0 && !text.empty(); --i) {
       const usize at = below(text.size());
-      switch (below(5)) {
+      // A whole line, most of the time: what is left is often still a document.
+      const usize line = text.rfind('\n', at) == std::string::npos ? 0 : text.rfind('\n', at) + 1;
+      const usize length = std::min(text.find('\n', line), text.size() - 1) + 1 - line;
+      switch (below(3) > 0 ? 5 + below(3) : below(5)) {
+        case 5:
+          text.erase(line, length);
+          break;
+        case 6:
+          text.insert(line, std::string(kPieces[below(std::size(kPieces))]) + "\n");
+          break;
+        case 7: {
+          const auto digit = text.find_first_of("0123456789", at);
+          if (digit != std::string::npos) text[digit] = static_cast<char>('0' + below(10));
+          break;
+        }
         case 0:
           text[at] = static_cast<char>(below(256));
           break;
@@ -231,7 +283,17 @@ TEST_F(TreeMutate, NothingBreaks) {
     const bool overlay = mutator.below(4) == 0;
     auto& pool = overlay ? (blob ? overlay_blobs_ : overlay_sources_) : (blob ? blobs_ : sources_);
     std::string document = pool[mutator.below(pool.size())];
-    blob ? mutator.damage_bytes(document) : mutator.damage_text(document);
+    if (blob && mutator.below(2) == 0) {
+      auto tree = read_dtb({reinterpret_cast<const u8*>(document.data()), document.size()}, "sound.dtb");
+      ASSERT_TRUE(tree);
+      mutator.damage_tree(**tree);
+      const auto bytes = write_dtb(**tree);
+      document.assign(bytes.begin(), bytes.end());
+    } else if (blob) {
+      mutator.damage_bytes(document);
+    } else {
+      mutator.damage_text(document);
+    }
     Composer composer;
     if (overlay || mutator.below(4) == 0) {
       // Onto another tree, from source or from a blob.

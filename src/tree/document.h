@@ -27,9 +27,17 @@ inline constexpr u32 kMaximumDepth = 64;
 /// Reads a file of either kind, told apart by the magic number.
 [[nodiscard]] Result<std::unique_ptr<Tree>> read_document(const std::filesystem::path& path);
 
-/// Composes documents in order: later wins; &label and &{/path} of later ones extend earlier nodes; overlays
-/// (/plugin/, fragments with target/target-path) are applied; solder,delete-property and solder,delete-node act.
+/// Composes documents in order; each acts as if its text stood behind that of those before it.
+/// - Later wins, property by property; a property keeps the place of its last writer, a node that of its first.
+/// - &label and &{/path} extend nodes of earlier documents. A name that is no label may be an alias.
+/// - Overlays (/plugin/, or fragments in a blob) are applied to their targets.
+/// - solder,delete-property and solder,delete-node (names of children, paths below the node, "/absolute", "&label" or a
+///   label) act at the end of their document, on all that is there by then, and go; a later document may add again. A
+///   name that is not there is warned about. Aliases go with their node. In a node with solder,import they stay: they
+///   are for what gets imported.
+/// - Blobs: symbols are labels, a later blob's label wins; its phandles give way where earlier documents use them.
 /// Then references become phandles and paths. The result has no unresolved reference.
+/// After an error the composer holds half a document: do not go on with it.
 class Composer {
  public:
   [[nodiscard]] Status add(const std::filesystem::path& path);

@@ -41,7 +41,8 @@ struct InterruptSpecifier {
   };
   std::vector<Hop> path;
 };
-/// The node's interrupts (interrupts-extended wins over interrupts), mapped through nexus nodes to real controllers.
+/// The node's interrupts (interrupts-extended wins over interrupts), mapped through nexus nodes to real controllers. An
+/// empty place of interrupts-extended (phandle 0) has no controller. A node without interrupts has none.
 [[nodiscard]] Result<std::vector<InterruptSpecifier>> interrupts(const Tree& tree, const Node& node);
 /// Resolves one specifier given in the domain of `parent` (for PCI INTx: child unit address cells plus pin).
 [[nodiscard]] Result<InterruptSpecifier> map_interrupt(const Tree& tree, const Node& parent,

@@ -172,7 +172,7 @@ void MoveFromSystem(Translate& t, Insn i) {
   const u32 encoding = encoding_of(i);
   switch (encoding) {
     case kNzcv:
-      return t.set_x(i.rt(), t.ir.zext32(t.ir.unary(ir::Op::flags_unpack, t.flags())));
+      return t.set_x(i.rt(), t.ir.zext32(t.ir.flags_unpack(t.flags())));
     case kFpcr:
       if (!t.fp_access_check()) return;
       return t.set_x(i.rt(), t.ir.zext32(t.ir.get(Type::i32, SOLDER_ARM64_OFFSET(fpcr))));

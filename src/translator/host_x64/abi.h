@@ -20,8 +20,8 @@ inline constexpr u8 kContextReg = kR15;  ///< Context of the current regime
 // rax and rcx (and xmm13..15) never hold a value across IR instructions: every emission may clobber them.
 
 /// Homes of the hottest guest registers, the callee-saved first. Those not needed serve as temporaries.
-inline constexpr std::array<u8, 7> kPinRegs{kRbx, kR12, kR13, kR14, kR9, kR10, kR11};
-inline constexpr std::array<u8, 4> kTempRegs{kRdx, kRsi, kRdi, kR8};
+inline constexpr std::array<u8, 6> kPinRegs{kRbx, kR12, kR13, kR14, kR9, kR10};
+inline constexpr std::array<u8, 5> kTempRegs{kRdx, kRsi, kRdi, kR8, kR11};
 /// What a C function may clobber, besides rax and rcx.
 inline constexpr std::array<u8, 7> kCallerSaved{kRdx, kRsi, kRdi, kR8, kR9, kR10, kR11};
 

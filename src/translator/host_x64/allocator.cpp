@@ -12,8 +12,12 @@ using ir::Op;
 using ir::Type;
 
 namespace {
-constexpr u32 bit_of(u8 reg) { return 1U << reg; }
-constexpr usize spill_offset(i16 slot) { return offsetof(Frame, spill) + static_cast<usize>(slot) * 16; }
+constexpr u32 bit_of(u8 reg) {
+  return 1U << reg;
+}
+constexpr usize spill_offset(i16 slot) {
+  return offsetof(Frame, spill) + static_cast<usize>(slot) * 16;
+}
 }  // namespace
 
 void Allocator::start(usize state_size) {
@@ -250,7 +254,9 @@ u8 Allocator::allocate() {
 
 u8 Allocator::settle(u32 value) {
   const u8 reg = allocate();
+  const u32 locked = locked_;
   assign(reg, value);
+  locked_ = locked;
   defined_.push_back(value);
   return reg;
 }
@@ -302,7 +308,9 @@ bool Allocator::try_hint(u32 value, u32 avoid, u32 avoid2, u8& reg) {
   return true;
 }
 
-u8 Allocator::define(u32 value, u32 avoid, u32 avoid2) { return define_like(value, kNone, avoid, avoid2); }
+u8 Allocator::define(u32 value, u32 avoid, u32 avoid2) {
+  return define_like(value, kNone, avoid, avoid2);
+}
 
 u8 Allocator::define_like(u32 value, u32 like, u32 avoid, u32 avoid2) {
   u8 reg = 0;
@@ -331,7 +339,8 @@ u8 Allocator::define_apart(u32 value) {
   u8 reg = 0;
   // A pinned home is fine unless an operand is read from it.
   const i8 hint = analysis_.pin_hint[value];
-  if (hint >= 0 && (locked_ & bit_of(Pins::reg(static_cast<unsigned>(hint)))) == 0 && try_hint(value, kNone, kNone, reg)) {
+  if (hint >= 0 && (locked_ & bit_of(Pins::reg(static_cast<unsigned>(hint)))) == 0 &&
+      try_hint(value, kNone, kNone, reg)) {
     return reg;
   }
   values_[value].next = analysis_.first_use[value];
@@ -358,8 +367,8 @@ void Allocator::leave_home(u32 value) {
   load_into(reg, value, insts()[value].type != Type::i32);
   const u32 locked = locked_;
   assign(reg, value);
-  // Only locked when it is an operand of the current instruction; then the caller has its register number already.
-  locked_ = locked | bit_of(reg);
+  // Free to move on: if it is an operand of the current instruction, the caller has read its number already.
+  locked_ = locked;
 }
 
 void Allocator::before_write(u32 offset, u32 bytes) {
@@ -412,7 +421,8 @@ void Allocator::get(u32 value, u32 offset) {
     for (u32 at = offset & ~7U; at < offset + bytes; at += 8) {
       const int part = pins_.find(at);
       if (part >= 0) {
-        a_.mov(a_.qword[a_.state(pins_.offset(static_cast<unsigned>(part)))], a_.g64(Pins::reg(static_cast<unsigned>(part))));
+        a_.mov(a_.qword[a_.state(pins_.offset(static_cast<unsigned>(part)))],
+               a_.g64(Pins::reg(static_cast<unsigned>(part))));
       }
     }
   }
@@ -459,7 +469,12 @@ void Allocator::put(u32 offset, u32 value, Type type) {
       note_home(value, offset, 8);
       return;
     }
-    if (home_pin(value) == pin && v.home_bytes == 8) return;
+    if (home_pin(value) == pin) {
+      // The same register, perhaps with an upper half to clear.
+      if (v.home_bytes == 4) a_.mov(a_.g32(home), a_.g32(home));
+      v.home_bytes = 8;
+      return;
+    }
     before_write(offset, 8);
     load_into(home, value, true);
     if (v.reg >= 0 && (temps_ & bit_of(static_cast<u8>(v.reg))) != 0 && owner_[static_cast<usize>(v.reg)] == value) {
@@ -477,7 +492,8 @@ void Allocator::put(u32 offset, u32 value, Type type) {
       for (u32 at = offset & ~7U; at < offset + 16; at += 8) {
         const int part = pins_.find(at);
         if (part >= 0) {
-          f(a_.qword[a_.state(pins_.offset(static_cast<unsigned>(part)))], a_.g64(Pins::reg(static_cast<unsigned>(part))));
+          f(a_.qword[a_.state(pins_.offset(static_cast<unsigned>(part)))],
+            a_.g64(Pins::reg(static_cast<unsigned>(part))));
         }
       }
     };

@@ -1,5 +1,5 @@
-/// Where values are while a block is emitted: host registers, homes in guest state, the stack. Decides in one forward pass,
-/// with the next uses that Analysis found.
+/// Where values are while a block is emitted: host registers, homes in guest state, the stack. Decides in one forward
+/// pass, with the next uses that Analysis found.
 #pragma once
 
 #include <optional>
@@ -118,9 +118,9 @@ class Allocator {
   Assembler& a_;
   const Pins& pins_;
   Analysis& analysis_;
-  u32 temps_ = 0;          ///< registers for values
-  u32 used_ = 0;           ///< of those, holding one
-  u32 locked_ = 0;         ///< not to be moved during this instruction
+  u32 temps_ = 0;   ///< registers for values
+  u32 used_ = 0;    ///< of those, holding one
+  u32 locked_ = 0;  ///< not to be moved during this instruction
   u32 used_x_ = 0;
   u32 locked_x_ = 0;
   u32 free_at_end_x_ = 0;

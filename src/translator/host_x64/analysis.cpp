@@ -10,7 +10,9 @@ using ir::Op;
 using ir::Type;
 
 /// Whether guest state may be looked at, or the block left, by this instruction.
-bool observes(const Inst& inst) { return (ir::info(inst.op).traits & ir::kMayLeave) != 0; }
+bool observes(const Inst& inst) {
+  return (ir::info(inst.op).traits & ir::kMayLeave) != 0;
+}
 
 }  // namespace
 

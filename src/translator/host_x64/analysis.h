@@ -13,8 +13,8 @@ inline constexpr u32 kNone = ~u32{0};
 
 /// Reused from block to block: no allocation once warm.
 struct Analysis {
-  /// The block's instructions with values that need no code replaced by what they are copies of. A put's `type` is that of
-  /// the value it was given.
+  /// The block's instructions with values that need no code replaced by what they are copies of. A put's `type` is that
+  /// of the value it was given.
   std::vector<ir::Inst> insts;
   /// By instruction and operand field: the next instruction that uses the same value, or kNone.
   std::vector<std::array<u32, 3>> next_use;

@@ -1,4 +1,5 @@
-/// Xbyak with what one-pass emission needs: forward jumps patched by hand (its labels allocate), and buffers that change.
+/// Xbyak with what one-pass emission needs: forward jumps patched by hand (its labels allocate), and buffers that
+/// change.
 #pragma once
 
 #include <xbyak/xbyak.h>
@@ -101,9 +102,9 @@ class Assembler : public Xbyak::CodeGenerator {
   void cmovcc(Cc cc, const Reg& to, const Xbyak::Operand& from) {
     using Cmov = void (CodeGenerator::*)(const Xbyak::Reg&, const Xbyak::Operand&);
     static constexpr Cmov kCmov[16] = {
-        &CodeGenerator::cmovo, &CodeGenerator::cmovno, &CodeGenerator::cmovb, &CodeGenerator::cmovae,
+        &CodeGenerator::cmovo, &CodeGenerator::cmovno, &CodeGenerator::cmovb,  &CodeGenerator::cmovae,
         &CodeGenerator::cmove, &CodeGenerator::cmovne, &CodeGenerator::cmovbe, &CodeGenerator::cmova,
-        &CodeGenerator::cmovs, &CodeGenerator::cmovns, &CodeGenerator::cmovp, &CodeGenerator::cmovnp,
+        &CodeGenerator::cmovs, &CodeGenerator::cmovns, &CodeGenerator::cmovp,  &CodeGenerator::cmovnp,
         &CodeGenerator::cmovl, &CodeGenerator::cmovge, &CodeGenerator::cmovle, &CodeGenerator::cmovg};
     (this->*kCmov[static_cast<usize>(cc)])(to, from);
   }

@@ -32,7 +32,9 @@ class CodeBuffer {
 
   [[nodiscard]] u8* executable(u8* writable) const { return writable + (execute_ - write_); }
   [[nodiscard]] u8* writable(const u8* executable) const { return write_ + (executable - execute_); }
-  [[nodiscard]] bool contains(const u8* executable) const { return executable >= execute_ && executable < execute_ + size_; }
+  [[nodiscard]] bool contains(const u8* executable) const {
+    return executable >= execute_ && executable < execute_ + size_;
+  }
   [[nodiscard]] u64 size() const { return size_; }
 
  private:

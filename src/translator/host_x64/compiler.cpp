@@ -74,7 +74,8 @@ class CompilerImpl final : public Compiler {
     const std::scoped_lock lock(links_mutex_);
     const auto found = originals_.find(slot);
     if (found == originals_.end()) return;
-    std::atomic_ref<i32>(*reinterpret_cast<i32*>(buffer_->writable(slot))).store(found->second, std::memory_order_release);
+    std::atomic_ref<i32>(*reinterpret_cast<i32*>(buffer_->writable(slot)))
+        .store(found->second, std::memory_order_release);
   }
 
   void kill(u8* entry) override {

@@ -3,8 +3,8 @@
 /// The translation ABI. One host register holds the CoreState, one the current Context; the hottest guest registers
 /// (GuestLayout::hot_registers) live in fixed host registers for as long as translated code runs; everything else is in
 /// memory. At every block entry and at every guest instruction boundary, state is exact: a register is either in its
-/// fixed home or in the state record, never in a temporary. The stack pointer is constant in translated code, so leaving
-/// from anywhere is one jump.
+/// fixed home or in the state record, never in a temporary. The stack pointer is constant in translated code, so
+/// leaving from anywhere is one jump.
 #pragma once
 
 #include <memory>
@@ -49,8 +49,8 @@ struct LinkSlot {
   u32 offset = 0;        ///< of the patchable jump from the block's entry
   u64 target_delta = 0;  ///< relative to the block's guest start
 };
-/// Host offset of the start of a guest instruction's code, to guest pc. For listings and profiles: slow paths and helpers
-/// find the exact pc in state.
+/// Host offset of the start of a guest instruction's code, to guest pc. For listings and profiles: slow paths and
+/// helpers find the exact pc in state.
 struct PcEntry {
   u32 host_offset = 0;
   u32 guest_delta = 0;
@@ -82,8 +82,8 @@ class Compiler {
   /// Compiles one block whose first instruction lies at `page_offset` (0..4095) of its page: exits to the same page
   /// become link slots. Null when the buffer is full: the caller stops all vCPUs and calls `reset`.
   [[nodiscard]] virtual std::unique_ptr<Compiled> compile(const ir::Block& block, u32 page_offset) = 0;
-  /// Runs translated code from `entry` until it leaves. state.pc is the block's virtual address; pc_page is set from it.
-  /// MXCSR is the guest's meanwhile; sticky bits are merged on leaving.
+  /// Runs translated code from `entry` until it leaves. state.pc is the block's virtual address; pc_page is set from
+  /// it. MXCSR is the guest's meanwhile; sticky bits are merged on leaving.
   virtual LeaveInfo enter(ir::CoreState* state, const u8* entry) = 0;
   /// Makes a slot jump straight to `target`. Atomic towards running vCPUs.
   virtual void link(u8* slot, const u8* target) = 0;

@@ -9,19 +9,31 @@ struct Half {
   u64 high;
 };
 
-constexpr Half both(u64 value) { return {value, value}; }
-constexpr Half words(u32 value) { return both(u64{value} | (u64{value} << 32)); }
+constexpr Half both(u64 value) {
+  return {value, value};
+}
+constexpr Half words(u32 value) {
+  return both(u64{value} | (u64{value} << 32));
+}
 
 constexpr Half value_of(Const c) {
   switch (c) {
-    case Const::abs_s: return words(0x7fff'ffff);
-    case Const::abs_d: return both(0x7fff'ffff'ffff'ffff);
-    case Const::sign_s: return words(0x8000'0000);
-    case Const::sign_d: return both(0x8000'0000'0000'0000);
-    case Const::min_normal_s: return words(0x0080'0000);
-    case Const::min_normal_d: return both(0x0010'0000'0000'0000);
-    case Const::all_ones: return both(~u64{0});
-    case Const::count: break;
+    case Const::abs_s:
+      return words(0x7fff'ffff);
+    case Const::abs_d:
+      return both(0x7fff'ffff'ffff'ffff);
+    case Const::sign_s:
+      return words(0x8000'0000);
+    case Const::sign_d:
+      return both(0x8000'0000'0000'0000);
+    case Const::min_normal_s:
+      return words(0x0080'0000);
+    case Const::min_normal_d:
+      return both(0x0010'0000'0000'0000);
+    case Const::all_ones:
+      return both(~u64{0});
+    case Const::count:
+      break;
   }
   return {};
 }

@@ -1,5 +1,5 @@
-/// Exclusives, compare-and-swap and read-modify-write on host memory, under the TLB's write tag. Big-endian and unaligned
-/// ones take the slow path.
+/// Exclusives, compare-and-swap and read-modify-write on host memory, under the TLB's write tag. Big-endian and
+/// unaligned ones take the slow path.
 #include <cstddef>
 
 #include "translator/host_x64/emitter.h"
@@ -15,7 +15,8 @@ using ir::Type;
 
 namespace {
 
-/// Atomics are checked for natural alignment whatever the attribute says: what is not aligned is the slow path's business.
+/// Atomics are checked for natural alignment whatever the attribute says: what is not aligned is the slow path's
+/// business.
 MemAttr aligned(MemAttr attr) {
   attr.align = ir::Align::natural;
   return attr;
@@ -35,11 +36,11 @@ void Emitter::load_exclusive(u32 i) {
   const bool vector = inst.type == Type::v128;
   const bool wide = inst.type == Type::i64;
   const bool slow_only = attr.big_endian && bytes > 1;
+  // Apart from the address, which the monitor needs afterwards.
+  const u8 to = vector ? r_.define_x(i) : r_.define_apart(i);
   const Near miss = slow_only ? a_.jmp_near() : probe(address, 0, attr, false);
   const auto host = a_.g64(address) + a_.rax;
-  u8 to = 0;
   if (vector) {
-    to = r_.define_x(i);
     if (!slow_only) {
       // One 16-byte access, aligned: atomic on hosts with AVX.
       if (bytes == 16) {
@@ -49,21 +50,31 @@ void Emitter::load_exclusive(u32 i) {
       }
     }
   } else {
-    // Apart from the address, which the monitor needs afterwards.
-    to = r_.define_apart(i);
     if (!slow_only) {
       switch (bytes) {
-        case 1: a_.movzx(a_.g32(to), a_.byte[host]); break;
-        case 2: a_.movzx(a_.g32(to), a_.word[host]); break;
-        case 4: a_.mov(a_.g32(to), a_.dword[host]); break;
-        default: a_.mov(a_.g64(to), a_.qword[host]); break;
+        case 1:
+          a_.movzx(a_.g32(to), a_.byte[host]);
+          break;
+        case 2:
+          a_.movzx(a_.g32(to), a_.word[host]);
+          break;
+        case 4:
+          a_.mov(a_.g32(to), a_.dword[host]);
+          break;
+        default:
+          a_.mov(a_.g64(to), a_.qword[host]);
+          break;
       }
     }
   }
   attr.sign = false;
   Stub& stub = add_stub(&Emitter::slow_load, miss);
   stub.back = a_.position();
-  stub.p = {address, 0, u32{attr.pack()} | (pc_offset(delta_) << 16), to, (vector ? 1U : 0U) | (wide ? 2U : 0U),
+  stub.p = {address,
+            0,
+            u32{attr.pack()} | (pc_offset(delta_) << 16),
+            to,
+            (vector ? 1U : 0U) | (wide ? 2U : 0U),
             r_.vectors_live() ? 1U : 0U};
   a_.mov(a_.qword[a_.state(offsetof(CoreState, monitor_address))], a_.g64(address));
   a_.mov(a_.qword[a_.state(offsetof(CoreState, monitor_size))], static_cast<int>(bytes));
@@ -111,10 +122,18 @@ void Emitter::store_exclusive(u32 i) {
     } else {
       a_.lock();
       switch (bytes) {
-        case 1: a_.cmpxchg(a_.byte[target], a_.g8(value)); break;
-        case 2: a_.cmpxchg(a_.word[target], a_.g16(value)); break;
-        case 4: a_.cmpxchg(a_.dword[target], a_.g32(value)); break;
-        default: a_.cmpxchg(a_.qword[target], a_.g64(value)); break;
+        case 1:
+          a_.cmpxchg(a_.byte[target], a_.g8(value));
+          break;
+        case 2:
+          a_.cmpxchg(a_.word[target], a_.g16(value));
+          break;
+        case 4:
+          a_.cmpxchg(a_.dword[target], a_.g32(value));
+          break;
+        default:
+          a_.cmpxchg(a_.qword[target], a_.g64(value));
+          break;
       }
     }
     a_.setcc(Cc::ne, kRax);
@@ -174,6 +193,7 @@ void Emitter::compare_and_swap(u32 i) {
   const u8 desired = vector ? r_.use_x(inst.c) : r_.use(inst.c, false);
   const u8 pointer = vector ? r_.temporary() : kRcx;
   const bool slow_only = (attr.big_endian && bytes > 1) || (vector && (bytes != 16 || !config_.features.cmpxchg16b));
+  const u8 to = vector ? r_.define_x(i) : r_.define_apart(i);
   const Near miss = slow_only ? a_.jmp_near() : probe(address, 0, attr, true);
   const auto target = a_.g64(pointer);
   if (!slow_only) {
@@ -191,26 +211,31 @@ void Emitter::compare_and_swap(u32 i) {
       a_.mov(a_.rax, a_.g64(expected));
       a_.lock();
       switch (bytes) {
-        case 1: a_.cmpxchg(a_.byte[target], a_.g8(desired)); break;
-        case 2: a_.cmpxchg(a_.word[target], a_.g16(desired)); break;
-        case 4: a_.cmpxchg(a_.dword[target], a_.g32(desired)); break;
-        default: a_.cmpxchg(a_.qword[target], a_.g64(desired)); break;
+        case 1:
+          a_.cmpxchg(a_.byte[target], a_.g8(desired));
+          break;
+        case 2:
+          a_.cmpxchg(a_.word[target], a_.g16(desired));
+          break;
+        case 4:
+          a_.cmpxchg(a_.dword[target], a_.g32(desired));
+          break;
+        default:
+          a_.cmpxchg(a_.qword[target], a_.g64(desired));
+          break;
       }
     }
   }
-  u8 to = 0;
   if (vector) {
-    to = r_.define_x(i);
     a_.vmovq(a_.x(to), a_.rax);
     a_.vpinsrq(a_.x(to), a_.x(to), a_.rdx, 1);
   } else {
-    to = r_.define_apart(i);
     extend(to, kRax, bytes, attr.sign, wide);
   }
   Stub& stub = add_stub(&Emitter::slow_compare_exchange, miss);
   stub.back = a_.position();
-  stub.p = {address, expected, u32{attr.pack()} | (pc_offset(delta_) << 16), to, desired,
-            (vector ? kVector : 0) | (wide ? kWide : 0) | (r_.vectors_live() ? kVectorsLive : 0)};
+  stub.p = {address, expected, u32{attr.pack()} | (pc_offset(delta_) << 16),
+            to,      desired,  (vector ? kVector : 0) | (wide ? kWide : 0) | (r_.vectors_live() ? kVectorsLive : 0)};
 }
 
 void Emitter::slow_compare_exchange(const Stub& stub) {
@@ -246,7 +271,8 @@ void Emitter::read_modify_write(u32 i) {
   const unsigned bytes = attr.bytes();
   const auto operation = static_cast<Rmw>(inst.c);
   const bool wide = inst.type == Type::i64;
-  const bool compares = operation == Rmw::smax || operation == Rmw::smin || operation == Rmw::umax || operation == Rmw::umin;
+  const bool compares =
+      operation == Rmw::smax || operation == Rmw::smin || operation == Rmw::umax || operation == Rmw::umin;
   const bool slow_only = (attr.big_endian && bytes > 1) || (compares && bytes < 4);
   const u8 address = r_.use(inst.a, true);
   const u8 operand = r_.use(inst.b, false);
@@ -256,10 +282,18 @@ void Emitter::read_modify_write(u32 i) {
   const auto pointer = a_.rcx;
   const auto exchange_add = [&](auto instruction) {
     switch (bytes) {
-      case 1: instruction(a_.byte[pointer], a_.g8(fresh)); break;
-      case 2: instruction(a_.word[pointer], a_.g16(fresh)); break;
-      case 4: instruction(a_.dword[pointer], a_.g32(fresh)); break;
-      default: instruction(a_.qword[pointer], a_.g64(fresh)); break;
+      case 1:
+        instruction(a_.byte[pointer], a_.g8(fresh));
+        break;
+      case 2:
+        instruction(a_.word[pointer], a_.g16(fresh));
+        break;
+      case 4:
+        instruction(a_.dword[pointer], a_.g32(fresh));
+        break;
+      default:
+        instruction(a_.qword[pointer], a_.g64(fresh));
+        break;
     }
   };
   if (!slow_only) {
@@ -277,17 +311,27 @@ void Emitter::read_modify_write(u32 i) {
       extend(to, fresh, bytes, false, wide);
     } else {
       switch (bytes) {
-        case 1: a_.movzx(a_.eax, a_.byte[pointer]); break;
-        case 2: a_.movzx(a_.eax, a_.word[pointer]); break;
-        case 4: a_.mov(a_.eax, a_.dword[pointer]); break;
-        default: a_.mov(a_.rax, a_.qword[pointer]); break;
+        case 1:
+          a_.movzx(a_.eax, a_.byte[pointer]);
+          break;
+        case 2:
+          a_.movzx(a_.eax, a_.word[pointer]);
+          break;
+        case 4:
+          a_.mov(a_.eax, a_.dword[pointer]);
+          break;
+        default:
+          a_.mov(a_.rax, a_.qword[pointer]);
+          break;
       }
       const u32 again = a_.position();
       const auto result = a_.gpr(fresh, bytes == 8);
       const auto old = a_.gpr(kRax, bytes == 8);
       const auto right = a_.gpr(operand, bytes == 8);
       switch (operation) {
-        case Rmw::clear: a_.andn(result, right, old); break;
+        case Rmw::clear:
+          a_.andn(result, right, old);
+          break;
         case Rmw::exclusive_or:
           a_.mov(result, old);
           a_.xor_(result, right);
@@ -315,7 +359,11 @@ void Emitter::read_modify_write(u32 i) {
   }
   Stub& stub = add_stub(&Emitter::slow_read_modify_write, miss);
   stub.back = a_.position();
-  stub.p = {address, operand, u32{attr.pack()} | (pc_offset(delta_) << 16), to, static_cast<u32>(operation),
+  stub.p = {address,
+            operand,
+            u32{attr.pack()} | (pc_offset(delta_) << 16),
+            to,
+            static_cast<u32>(operation),
             (wide ? kWide : 0) | (r_.vectors_live() ? kVectorsLive : 0)};
 }
 
@@ -325,7 +373,8 @@ void Emitter::slow_read_modify_write(const Stub& stub) {
   extend(kRax, static_cast<u8>(stub.p[1]), attr.bytes(), false, true);
   a_.mov(a_.qword[a_.frame(argument)], a_.rax);
   a_.mov(a_.dword[a_.frame(argument + 16)], stub.p[4]);
-  call_slow(config_.thunks.read_modify_write, static_cast<u8>(stub.p[0]), 0, stub.p[2], (stub.p[5] & kVectorsLive) != 0);
+  call_slow(config_.thunks.read_modify_write, static_cast<u8>(stub.p[0]), 0, stub.p[2],
+            (stub.p[5] & kVectorsLive) != 0);
   extend(static_cast<u8>(stub.p[3]), kRax, attr.bytes(), false, (stub.p[5] & kWide) != 0);
   a_.jmp_to(stub.back);
 }

@@ -259,10 +259,18 @@ void Emitter::crc32(u32 i) {
   const u8 data = r_.use(inst.b, bytes == 8);
   r_.load_into(kRax, inst.a, false);
   switch (bytes) {
-    case 1: a_.crc32(a_.eax, a_.g8(data)); break;
-    case 2: a_.crc32(a_.eax, a_.g16(data)); break;
-    case 4: a_.crc32(a_.eax, a_.g32(data)); break;
-    default: a_.crc32(a_.rax, a_.g64(data)); break;
+    case 1:
+      a_.crc32(a_.eax, a_.g8(data));
+      break;
+    case 2:
+      a_.crc32(a_.eax, a_.g16(data));
+      break;
+    case 4:
+      a_.crc32(a_.eax, a_.g32(data));
+      break;
+    default:
+      a_.crc32(a_.rax, a_.g64(data));
+      break;
   }
   a_.mov(a_.g32(r_.define(i)), a_.eax);
 }

@@ -108,11 +108,20 @@ Emitter::Condition Emitter::condition(u32 value, Cond cond) {
   if (cond == Cond::al || cond == Cond::nv) return {Cc::e, Parity::ignore, true};
   if (host_flags_ == value) {
     if (host_kind_ == FlagsKind::fp) {
-      static constexpr Condition kFp[14] = {
-          {Cc::e, Parity::and_clear}, {Cc::ne, Parity::or_set},  {Cc::ae, Parity::or_set}, {Cc::b, Parity::and_clear},
-          {Cc::b, Parity::and_clear}, {Cc::ae, Parity::or_set},  {Cc::p},                  {Cc::np},
-          {Cc::a, Parity::or_set},    {Cc::be, Parity::and_clear}, {Cc::ae},               {Cc::b},
-          {Cc::a},                    {Cc::be}};
+      static constexpr Condition kFp[14] = {{Cc::e, Parity::and_clear},
+                                            {Cc::ne, Parity::or_set},
+                                            {Cc::ae, Parity::or_set},
+                                            {Cc::b, Parity::and_clear},
+                                            {Cc::b, Parity::and_clear},
+                                            {Cc::ae, Parity::or_set},
+                                            {Cc::p},
+                                            {Cc::np},
+                                            {Cc::a, Parity::or_set},
+                                            {Cc::be, Parity::and_clear},
+                                            {Cc::ae},
+                                            {Cc::b},
+                                            {Cc::a},
+                                            {Cc::be}};
       return kFp[static_cast<usize>(cond)];
     }
     if (host_kind_ == FlagsKind::add && (cond == Cond::hi || cond == Cond::ls)) {
@@ -121,20 +130,34 @@ Emitter::Condition Emitter::condition(u32 value, Cond cond) {
     }
     const bool borrow = host_kind_ == FlagsKind::sub;
     switch (cond) {
-      case Cond::eq: return {Cc::e};
-      case Cond::ne: return {Cc::ne};
-      case Cond::cs: return {borrow ? Cc::ae : Cc::b};
-      case Cond::cc: return {borrow ? Cc::b : Cc::ae};
-      case Cond::mi: return {Cc::s};
-      case Cond::pl: return {Cc::ns};
-      case Cond::vs: return {Cc::o};
-      case Cond::vc: return {Cc::no};
-      case Cond::hi: return {Cc::a};
-      case Cond::ls: return {Cc::be};
-      case Cond::ge: return {Cc::ge};
-      case Cond::lt: return {Cc::l};
-      case Cond::gt: return {Cc::g};
-      default: return {Cc::le};
+      case Cond::eq:
+        return {Cc::e};
+      case Cond::ne:
+        return {Cc::ne};
+      case Cond::cs:
+        return {borrow ? Cc::ae : Cc::b};
+      case Cond::cc:
+        return {borrow ? Cc::b : Cc::ae};
+      case Cond::mi:
+        return {Cc::s};
+      case Cond::pl:
+        return {Cc::ns};
+      case Cond::vs:
+        return {Cc::o};
+      case Cond::vc:
+        return {Cc::no};
+      case Cond::hi:
+        return {Cc::a};
+      case Cond::ls:
+        return {Cc::be};
+      case Cond::ge:
+        return {Cc::ge};
+      case Cond::lt:
+        return {Cc::l};
+      case Cond::gt:
+        return {Cc::g};
+      default:
+        return {Cc::le};
     }
   }
   // From the image.
@@ -143,14 +166,23 @@ Emitter::Condition Emitter::condition(u32 value, Cond cond) {
   u32 mask = 0;
   switch (cond) {
     case Cond::eq:
-    case Cond::ne: mask = ir::kFlagZ; break;
+    case Cond::ne:
+      mask = ir::kFlagZ;
+      break;
     case Cond::cs:
-    case Cond::cc: mask = ir::kFlagC; break;
+    case Cond::cc:
+      mask = ir::kFlagC;
+      break;
     case Cond::mi:
-    case Cond::pl: mask = ir::kFlagN; break;
+    case Cond::pl:
+      mask = ir::kFlagN;
+      break;
     case Cond::vs:
-    case Cond::vc: mask = ir::kFlagV; break;
-    default: break;
+    case Cond::vc:
+      mask = ir::kFlagV;
+      break;
+    default:
+      break;
   }
   const bool inverted = (static_cast<u8>(cond) & 1) != 0;
   if (mask != 0) {
@@ -175,10 +207,14 @@ Emitter::Condition Emitter::condition(u32 value, Cond cond) {
   a_.add(a_.al, 0x7f);
   a_.sahf();
   switch (cond) {
-    case Cond::ge: return {Cc::ge};
-    case Cond::lt: return {Cc::l};
-    case Cond::gt: return {Cc::g};
-    default: return {Cc::le};
+    case Cond::ge:
+      return {Cc::ge};
+    case Cond::lt:
+      return {Cc::l};
+    case Cond::gt:
+      return {Cc::g};
+    default:
+      return {Cc::le};
   }
 }
 

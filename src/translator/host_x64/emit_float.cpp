@@ -2,6 +2,8 @@
 
 namespace solder::host_x64 {
 
-bool Emitter::floating(u32) { return false; }
+bool Emitter::floating(u32) {
+  return false;
+}
 
 }  // namespace solder::host_x64

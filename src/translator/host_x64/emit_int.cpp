@@ -175,11 +175,21 @@ void Emitter::binary(u32 i) {
   const auto apply = [&](const auto& source) {
     const auto target = a_.gpr(to, wide);
     switch (inst.op) {
-      case Op::add: a_.add(target, source); break;
-      case Op::sub: a_.sub(target, source); break;
-      case Op::and_: a_.and_(target, source); break;
-      case Op::or_: a_.or_(target, source); break;
-      default: a_.xor_(target, source); break;
+      case Op::add:
+        a_.add(target, source);
+        break;
+      case Op::sub:
+        a_.sub(target, source);
+        break;
+      case Op::and_:
+        a_.and_(target, source);
+        break;
+      case Op::or_:
+        a_.or_(target, source);
+        break;
+      default:
+        a_.xor_(target, source);
+        break;
     }
   };
   if (imm) {
@@ -220,10 +230,18 @@ void Emitter::shift(u32 i) {
       return;
     }
     switch (inst.op) {
-      case Op::shl: a_.shl(target, amount); break;
-      case Op::shr_u: a_.shr(target, amount); break;
-      case Op::shr_s: a_.sar(target, amount); break;
-      default: a_.ror(target, amount); break;
+      case Op::shl:
+        a_.shl(target, amount);
+        break;
+      case Op::shr_u:
+        a_.shr(target, amount);
+        break;
+      case Op::shr_s:
+        a_.sar(target, amount);
+        break;
+      default:
+        a_.ror(target, amount);
+        break;
     }
     return;
   }
@@ -239,9 +257,15 @@ void Emitter::shift(u32 i) {
   const u8 to = r_.define_like(i, inst.a);
   const auto target = a_.gpr(to, wide);
   switch (inst.op) {
-    case Op::shl: a_.shlx(target, a_.gpr(a, wide), a_.gpr(b, wide)); break;
-    case Op::shr_u: a_.shrx(target, a_.gpr(a, wide), a_.gpr(b, wide)); break;
-    default: a_.sarx(target, a_.gpr(a, wide), a_.gpr(b, wide)); break;
+    case Op::shl:
+      a_.shlx(target, a_.gpr(a, wide), a_.gpr(b, wide));
+      break;
+    case Op::shr_u:
+      a_.shrx(target, a_.gpr(a, wide), a_.gpr(b, wide));
+      break;
+    default:
+      a_.sarx(target, a_.gpr(a, wide), a_.gpr(b, wide));
+      break;
   }
 }
 

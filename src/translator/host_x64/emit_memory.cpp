@@ -21,14 +21,29 @@ constexpr u32 kIndexMask = ((1U << ir::kTlbBits) - 1) << 5;
 
 bool Emitter::memory(u32 i) {
   switch (an_.insts[i].op) {
-    case Op::load: load(i); return true;
-    case Op::store: store(i); return true;
-    case Op::load_ex: load_exclusive(i); return true;
-    case Op::store_ex: store_exclusive(i); return true;
-    case Op::cas: compare_and_swap(i); return true;
-    case Op::atomic: read_modify_write(i); return true;
-    case Op::fence: fence(i); return true;
-    default: return false;
+    case Op::load:
+      load(i);
+      return true;
+    case Op::store:
+      store(i);
+      return true;
+    case Op::load_ex:
+      load_exclusive(i);
+      return true;
+    case Op::store_ex:
+      store_exclusive(i);
+      return true;
+    case Op::cas:
+      compare_and_swap(i);
+      return true;
+    case Op::atomic:
+      read_modify_write(i);
+      return true;
+    case Op::fence:
+      fence(i);
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -115,13 +130,13 @@ void Emitter::load(u32 i) {
   const i32 offset = static_cast<i32>(inst.b);
   const unsigned bytes = attr.bytes();
   const u8 address = r_.use(inst.a, true);
-  const Near miss = probe(address, offset, attr, false);
-  const auto host = a_.g64(address) + a_.rax + offset;
   const bool vector = inst.type == Type::v128;
   const bool wide = inst.type == Type::i64;
-  u8 to = 0;
+  // Before the probe: what makes room for the result must be done on both paths.
+  const u8 to = vector ? r_.define_x(i) : r_.define_like(i, inst.a);
+  const Near miss = probe(address, offset, attr, false);
+  const auto host = a_.g64(address) + a_.rax + offset;
   if (vector) {
-    to = r_.define_x(i);
     const auto target = a_.x(to);
     if (attr.big_endian && bytes > 1) {
       // Through general registers: swapped, and the halves exchanged for 16 bytes.
@@ -151,13 +166,18 @@ void Emitter::load(u32 i) {
           a_.movzx(a_.ecx, a_.word[host]);
           a_.vmovd(target, a_.ecx);
           break;
-        case 4: a_.vmovss(target, a_.dword[host]); break;
-        case 8: a_.vmovsd(target, a_.qword[host]); break;
-        default: a_.vmovups(target, a_.ptr[host]); break;
+        case 4:
+          a_.vmovss(target, a_.dword[host]);
+          break;
+        case 8:
+          a_.vmovsd(target, a_.qword[host]);
+          break;
+        default:
+          a_.vmovups(target, a_.ptr[host]);
+          break;
       }
     }
   } else {
-    to = r_.define_like(i, inst.a);
     const auto target = a_.gpr(to, wide);
     if (attr.big_endian && bytes > 1) {
       if (bytes == 2) {
@@ -193,14 +213,20 @@ void Emitter::load(u32 i) {
             a_.mov(a_.g32(to), a_.dword[host]);
           }
           break;
-        default: a_.mov(a_.g64(to), a_.qword[host]); break;
+        default:
+          a_.mov(a_.g64(to), a_.qword[host]);
+          break;
       }
     }
   }
   Stub& stub = add_stub(&Emitter::slow_load, miss);
   stub.back = a_.position();
-  stub.p = {address, static_cast<u32>(offset), u32{inst.sub} | (pc_offset(delta_) << 16), to,
-            (vector ? 1U : 0U) | (wide ? 2U : 0U), r_.vectors_live() ? 1U : 0U};
+  stub.p = {address,
+            static_cast<u32>(offset),
+            u32{inst.sub} | (pc_offset(delta_) << 16),
+            to,
+            (vector ? 1U : 0U) | (wide ? 2U : 0U),
+            r_.vectors_live() ? 1U : 0U};
 }
 
 void Emitter::slow_load(const Stub& stub) {
@@ -242,8 +268,12 @@ void Emitter::store(u32 i) {
           a_.rol(a_.cx, 8);
           a_.mov(a_.word[host], a_.cx);
           break;
-        case 4: a_.movbe(a_.dword[host], a_.ecx); break;
-        case 8: a_.movbe(a_.qword[host], a_.rcx); break;
+        case 4:
+          a_.movbe(a_.dword[host], a_.ecx);
+          break;
+        case 8:
+          a_.movbe(a_.qword[host], a_.rcx);
+          break;
         default:
           a_.movbe(a_.qword[host + 8], a_.rcx);
           a_.vpextrq(a_.rcx, source, 1);
@@ -252,20 +282,38 @@ void Emitter::store(u32 i) {
       }
     } else {
       switch (bytes) {
-        case 1: a_.vpextrb(a_.byte[host], source, 0); break;
-        case 2: a_.vpextrw(a_.word[host], source, 0); break;
-        case 4: a_.vmovss(a_.dword[host], source); break;
-        case 8: a_.vmovsd(a_.qword[host], source); break;
-        default: a_.vmovups(a_.ptr[host], source); break;
+        case 1:
+          a_.vpextrb(a_.byte[host], source, 0);
+          break;
+        case 2:
+          a_.vpextrw(a_.word[host], source, 0);
+          break;
+        case 4:
+          a_.vmovss(a_.dword[host], source);
+          break;
+        case 8:
+          a_.vmovsd(a_.qword[host], source);
+          break;
+        default:
+          a_.vmovups(a_.ptr[host], source);
+          break;
       }
     }
     if (release) a_.lock(), a_.or_(a_.dword[a_.rsp - 8], 0);
   } else if (immediate) {
     switch (bytes) {
-      case 1: a_.mov(a_.byte[host], static_cast<u8>(*imm)); break;
-      case 2: a_.mov(a_.word[host], static_cast<u16>(*imm)); break;
-      case 4: a_.mov(a_.dword[host], static_cast<u32>(*imm)); break;
-      default: a_.mov(a_.qword[host], *imm); break;
+      case 1:
+        a_.mov(a_.byte[host], static_cast<u8>(*imm));
+        break;
+      case 2:
+        a_.mov(a_.word[host], static_cast<u16>(*imm));
+        break;
+      case 4:
+        a_.mov(a_.dword[host], static_cast<u32>(*imm));
+        break;
+      default:
+        a_.mov(a_.qword[host], *imm);
+        break;
     }
   } else if (release) {
     // A later acquiring load must not pass it (A64's LDAR after STLR): exchange is a full barrier.
@@ -275,10 +323,18 @@ void Emitter::store(u32 i) {
       if (bytes < 8) a_.shr(a_.rcx, static_cast<int>(64 - 8 * bytes));
     }
     switch (bytes) {
-      case 1: a_.xchg(a_.byte[host], a_.cl); break;
-      case 2: a_.xchg(a_.word[host], a_.cx); break;
-      case 4: a_.xchg(a_.dword[host], a_.ecx); break;
-      default: a_.xchg(a_.qword[host], a_.rcx); break;
+      case 1:
+        a_.xchg(a_.byte[host], a_.cl);
+        break;
+      case 2:
+        a_.xchg(a_.word[host], a_.cx);
+        break;
+      case 4:
+        a_.xchg(a_.dword[host], a_.ecx);
+        break;
+      default:
+        a_.xchg(a_.qword[host], a_.rcx);
+        break;
     }
   } else if (attr.big_endian && bytes > 1) {
     switch (bytes) {
@@ -287,21 +343,38 @@ void Emitter::store(u32 i) {
         a_.rol(a_.cx, 8);
         a_.mov(a_.word[host], a_.cx);
         break;
-      case 4: a_.movbe(a_.dword[host], a_.g32(value)); break;
-      default: a_.movbe(a_.qword[host], a_.g64(value)); break;
+      case 4:
+        a_.movbe(a_.dword[host], a_.g32(value));
+        break;
+      default:
+        a_.movbe(a_.qword[host], a_.g64(value));
+        break;
     }
   } else {
     switch (bytes) {
-      case 1: a_.mov(a_.byte[host], a_.g8(value)); break;
-      case 2: a_.mov(a_.word[host], a_.g16(value)); break;
-      case 4: a_.mov(a_.dword[host], a_.g32(value)); break;
-      default: a_.mov(a_.qword[host], a_.g64(value)); break;
+      case 1:
+        a_.mov(a_.byte[host], a_.g8(value));
+        break;
+      case 2:
+        a_.mov(a_.word[host], a_.g16(value));
+        break;
+      case 4:
+        a_.mov(a_.dword[host], a_.g32(value));
+        break;
+      default:
+        a_.mov(a_.qword[host], a_.g64(value));
+        break;
     }
   }
   Stub& stub = add_stub(&Emitter::slow_store, miss);
   stub.back = a_.position();
-  stub.p = {address, static_cast<u32>(offset), u32{inst.sub} | (pc_offset(delta_) << 16), value,
-            vector ? 1U : (immediate ? 2U : 0U), r_.vectors_live() ? 1U : 0U, immediate ? static_cast<u32>(*imm) : 0};
+  stub.p = {address,
+            static_cast<u32>(offset),
+            u32{inst.sub} | (pc_offset(delta_) << 16),
+            value,
+            vector ? 1U : (immediate ? 2U : 0U),
+            r_.vectors_live() ? 1U : 0U,
+            immediate ? static_cast<u32>(*imm) : 0};
 }
 
 void Emitter::slow_store(const Stub& stub) {

@@ -193,8 +193,8 @@ void Emitter::store_argument(u32 field, u32 value, u32 original) {
 void Emitter::call_pure(const Inst& inst, bool vectors) {
   const interpreter::PureFunction function = interpreter::pure_function(inst.op);
   SOLDER_CHECK(function != nullptr, "a pure operation has no function");
-  calls_.push_back({a_.lea_forward(kRax),
-                    {inst, reinterpret_cast<const void*>(function), static_cast<u64>(block_->fp_rules)}});
+  calls_.push_back(
+      {a_.lea_forward(kRax), {inst, reinterpret_cast<const void*>(function), static_cast<u64>(block_->fp_rules)}});
   a_.call(static_cast<const void*>(config_.thunks.pure[vectors ? 1 : 0]));
 }
 

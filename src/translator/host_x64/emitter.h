@@ -195,7 +195,7 @@ class Emitter {
   Allocator r_;
   const ir::Block* block_ = nullptr;
   u32 page_offset_ = 0;
-  u64 delta_ = 0;  ///< of the current guest instruction
+  u64 delta_ = 0;           ///< of the current guest instruction
   u32 host_flags_ = kNone;  ///< the flags value that the host's flags hold
   FlagsKind host_kind_ = FlagsKind::add;
   u32 result_flags_ = kNone;  ///< the value by whose sign and zeroness the host's SF and ZF are set

@@ -7,7 +7,6 @@ namespace {
 
 using ir::CoreState;
 
-
 class ThunkWriter {
  public:
   ThunkWriter(Assembler& a, const Pins& pins) : a_(a), pins_(pins) {}
@@ -29,7 +28,8 @@ class ThunkWriter {
     for (unsigned i = 0; i < pins_.count(); ++i) a_.mov(a_.g64(Pins::reg(i)), a_.qword[a_.state(pins_.offset(i))]);
   }
 
-  /// fp_status |= MXCSR's sticky bits, in A64's places: IE, ZE..PE (bits 0, 2..5) to bits 0, 1..4. Clobbers rcx and `temp`.
+  /// fp_status |= MXCSR's sticky bits, in A64's places: IE, ZE..PE (bits 0, 2..5) to bits 0, 1..4. Clobbers rcx and
+  /// `temp`.
   void merge_sticky(u8 temp, usize depth) {
     const auto memory = a_.dword[a_.frame(offsetof(Frame, guest_mxcsr) + depth)];
     a_.stmxcsr(memory);
@@ -104,14 +104,16 @@ class ThunkWriter {
       a_.mov(a_.qword[at_frame(offsetof(Frame, saved_gpr) + 8 * i)], a_.g64(kCallerSaved[i]));
     }
     if (!vectors) return;
-    for (u8 i = 0; i < kXmmTemps; ++i) a_.vmovaps(a_.ptr[at_frame(offsetof(Frame, saved_xmm) + usize{16} * i)], a_.x(i));
+    for (u8 i = 0; i < kXmmTemps; ++i)
+      a_.vmovaps(a_.ptr[at_frame(offsetof(Frame, saved_xmm) + usize{16} * i)], a_.x(i));
   }
   void restore_registers(bool vectors) {
     for (usize i = 0; i < kCallerSaved.size(); ++i) {
       a_.mov(a_.g64(kCallerSaved[i]), a_.qword[at_frame(offsetof(Frame, saved_gpr) + 8 * i)]);
     }
     if (vectors) {
-      for (u8 i = 0; i < kXmmTemps; ++i) a_.vmovaps(a_.x(i), a_.ptr[at_frame(offsetof(Frame, saved_xmm) + usize{16} * i)]);
+      for (u8 i = 0; i < kXmmTemps; ++i)
+        a_.vmovaps(a_.x(i), a_.ptr[at_frame(offsetof(Frame, saved_xmm) + usize{16} * i)]);
     }
     a_.add(a_.rsp, 8);
   }
@@ -212,7 +214,9 @@ class ThunkWriter {
     a_.ret();
     return at;
   }
-  void load_argument_address(const Xbyak::Reg64& reg, usize frame_offset) { a_.lea(reg, a_.ptr[at_frame(frame_offset)]); }
+  void load_argument_address(const Xbyak::Reg64& reg, usize frame_offset) {
+    a_.lea(reg, a_.ptr[at_frame(frame_offset)]);
+  }
 
  private:
   static constexpr std::array<u8, 6> kCalleeSaved{kRbx, kRbp, kR12, kR13, kR14, kR15};
@@ -239,8 +243,8 @@ Thunks emit_thunks(Assembler& a, const Pins& pins, const RuntimeHooks& hooks) {
     const bool v = vectors != 0;
     t.pure[vectors] = w.pure(v);
     for (u8 effects = 0; effects < 8; ++effects) t.helper[effects][vectors] = w.helper(effects, v, common);
-    t.load[vectors] = w.hook(reinterpret_cast<const void*>(hooks.load), v, common,
-                             [&] { w.load_argument_address(a.rcx, kResult); });
+    t.load[vectors] =
+        w.hook(reinterpret_cast<const void*>(hooks.load), v, common, [&] { w.load_argument_address(a.rcx, kResult); });
     t.store[vectors] = w.hook(reinterpret_cast<const void*>(hooks.store), v, common,
                               [&] { w.load_argument_address(a.rcx, kArgument); });
     t.compare_exchange[vectors] = w.hook(reinterpret_cast<const void*>(hooks.compare_exchange), v, common, [&] {

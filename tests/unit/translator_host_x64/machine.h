@@ -32,10 +32,10 @@ class HostMachine {
         .store = [](ir::CoreState*, u64 address, u32 attr, const ir::V128* value) -> u64 {
           return hook_memory->store(address, ir::MemAttr::unpack(static_cast<u16>(attr)), *value) ? 0 : 1;
         },
-        .compare_exchange = [](ir::CoreState*, u64 address, u32 attr, const ir::V128* expected,
-                               const ir::V128* desired, ir::V128* old) -> u64 {
-          return hook_memory->compare_exchange(address, ir::MemAttr::unpack(static_cast<u16>(attr)), *expected, *desired,
-                                               *old)
+        .compare_exchange = [](ir::CoreState*, u64 address, u32 attr, const ir::V128* expected, const ir::V128* desired,
+                               ir::V128* old) -> u64 {
+          return hook_memory->compare_exchange(address, ir::MemAttr::unpack(static_cast<u16>(attr)), *expected,
+                                               *desired, *old)
                      ? 0
                      : 1;
         },

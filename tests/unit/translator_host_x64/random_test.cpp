@@ -31,7 +31,8 @@ void compare(test::HostMachine& machine, u64 seed, const test::RandomIrOptions& 
   random.randomize(memory.bytes());
   const u64 pc = 0x10000 + random.below(1024) * 4;
 
-  if (std::getenv("SOLDER_TEST_TRACE") != nullptr) std::fprintf(stderr, "seed %llu\n%s\n", static_cast<unsigned long long>(seed), ir::print(block).c_str());
+  if (std::getenv("SOLDER_TEST_TRACE") != nullptr)
+    std::fprintf(stderr, "seed %llu\n%s\n", static_cast<unsigned long long>(seed), ir::print(block).c_str());
   machine.memory = memory;
   if (use_tlb) machine.fill_tlb();
   test::TestState expected = state;
@@ -49,9 +50,13 @@ void compare(test::HostMachine& machine, u64 seed, const test::RandomIrOptions& 
   const auto report = [&] {
     return "seed " + std::to_string(seed) + "\n" + ir::print(block) + "\n" + machine.compiler->disassemble(*compiled);
   };
-  ASSERT_TRUE(same_end(end, leave.why)) << static_cast<int>(end) << " " << static_cast<int>(leave.why) << "\n" << report();
+  ASSERT_TRUE(same_end(end, leave.why)) << static_cast<int>(end) << " " << static_cast<int>(leave.why) << "\n"
+                                        << report();
   ASSERT_EQ(test::differences(expected, actual), "") << report();
-  ASSERT_EQ(memory.bytes(), machine.memory.bytes()) << report();
+  const auto [want, got] = std::mismatch(memory.bytes().begin(), memory.bytes().end(), machine.memory.bytes().begin());
+  ASSERT_TRUE(want == memory.bytes().end())
+      << "memory at " << want - memory.bytes().begin() << ": expected " << u32{*want} << ", got " << u32{*got} << "\n"
+      << report();
 }
 
 class RandomBlocks : public testing::TestWithParam<unsigned> {};

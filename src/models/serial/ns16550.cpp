@@ -26,6 +26,7 @@ constexpr u8 kModemStatus = 0x0;
 constexpr u8 kFifosEnabled = 0xc0;
 
 constexpr u8 kDivisorLatch = 1u << 7;  // LCR
+constexpr u8 kEnhancedAccess = 0xbf;   // LCR's value that shows EFR and XON/XOFF (TL16C752, OMAP)
 constexpr u8 kLoopback = 1u << 4;      // MCR
 
 // Line status.
@@ -35,12 +36,15 @@ constexpr u8 kTransmitIdle = 0x60;  // THRE and TEMT: bytes leave at once
 
 constexpr u8 kModemConnected = 0xb0;  // DCD, DSR, CTS
 
+constexpr u32 kModeRegisters = 13;  // TI: MDR1 to MVER
+
 /// What distinguishes the members of the family.
 struct Variant {
-  u32 fifo_depth = 16;       ///< 1: none, as the NS8250 and NS16450
-  bool designware = false;   ///< USR and the component registers
-  bool unit_enable = false;  ///< IER bit 6 exists (XScale)
-  u32 register_shift = 0;    ///< where the tree gives none
+  u32 fifo_depth = 16;      ///< 1: none, as the NS8250 and NS16450
+  bool designware = false;  ///< USR and the component registers
+  bool omap = false;        ///< TI's registers behind LCR 0xbf and from 0x20 on
+  u8 enable_mask = 0x0f;    ///< the bits of IER that exist
+  u32 register_shift = 0;   ///< where the tree gives none
 };
 
 class Ns16550 final : public device::Device {
@@ -48,7 +52,8 @@ class Ns16550 final : public device::Device {
   Ns16550(device::Ports& ports, const Variant& variant, u64 base, u32 shift)
       : ports_(ports), variant_(variant), backend_(ports.chardev()), wire_(ports.level_wire(0)) {
     const bool extras = variant.designware && shift == 2 && base == 0 && ports.window_size(0) >= 0x100;
-    device::RegisterBlock& block = ports.window(0, extras ? 0x100 : base + (u64{8} << shift));
+    device::RegisterBlock& block =
+        ports.window(0, extras || omap_extras(base, shift) ? 0x100 : base + (u64{8} << shift));
     static constexpr std::string_view kNames[8] = {"RBR/THR/DLL", "IER/DLM", "IIR/FCR", "LCR",
                                                    "MCR",         "LSR",     "MSR",     "SCR"};
     for (u32 i = 0; i < 8; ++i) {
@@ -65,6 +70,12 @@ class Ns16550 final : public device::Device {
       block.constant("UCV", 0xf8, 0x3430322a);
       block.constant("CTR", 0xfc, 0x44570110);
     }
+    if (omap_extras(base, shift)) {
+      // AM65x TRM (SPRUID7), UART registers: modes and wake-up are kept, not acted on; the reset is always done.
+      block.bank(
+          "MODES", 0x20, kModeRegisters, [this](u32 i) { return modes_[i]; }, [this](u32 i, u32 value) { modes_[i] = value; });
+      block.constant("SYSS", 0x58, 1);
+    }
     block.allow_narrow();
     reset();
   }
@@ -75,12 +86,15 @@ class Ns16550 final : public device::Device {
     line_errors_ = modem_delta_ = 0;
     divisor_ = 12;
     transmit_pending_ = false;
+    enhanced_ = {};
+    modes_ = {};
     update();
   }
 
   void state(device::Archive& archive) override {
     archive("fifo", fifo_)("ier", interrupt_enable_)("fcr", fifo_control_)("lcr", line_control_)("mcr", modem_control_)(
-        "scr", scratch_)("errors", line_errors_)("delta", modem_delta_)("divisor", divisor_)("thre", transmit_pending_);
+        "scr", scratch_)("errors", line_errors_)("delta", modem_delta_)("divisor", divisor_)("thre", transmit_pending_)(
+        "enhanced", enhanced_)("modes", modes_);
     if (archive.mode() == device::Archive::Mode::load) update();
   }
 
@@ -101,6 +115,15 @@ class Ns16550 final : public device::Device {
   }
 
  private:
+  [[nodiscard]] bool omap_extras(u64 base, u32 shift) const {
+    return variant_.omap && shift == 2 && base == 0 && ports_.window_size(0) >= 0x100;
+  }
+  /// The register that takes `index`'s place while LCR says so; null when none does.
+  [[nodiscard]] u8* enhanced(u32 index) {
+    return variant_.omap && line_control_ == kEnhancedAccess && (index == 2 || index >= 4) ? &enhanced_[index]
+                                                                                           : nullptr;
+  }
+
   [[nodiscard]] bool fifos_on() const { return variant_.fifo_depth > 1 && (fifo_control_ & 1) != 0; }
   [[nodiscard]] u32 depth() const { return fifos_on() ? std::min(variant_.fifo_depth, ReceiveFifo::kCapacity) : 1; }
   [[nodiscard]] u32 trigger() const {
@@ -147,6 +170,7 @@ class Ns16550 final : public device::Device {
   void update() { wire_.set((identification() & kNoInterrupt) == 0); }
 
   u8 read_register(u32 index) {
+    if (const u8* other = enhanced(index)) return *other;
     const bool divisor_access = (line_control_ & kDivisorLatch) != 0;
     switch (index) {
       case 0: {
@@ -189,6 +213,10 @@ class Ns16550 final : public device::Device {
   }
 
   void write_register(u32 index, u8 value) {
+    if (u8* other = enhanced(index)) {
+      *other = value;
+      return;
+    }
     const bool divisor_access = (line_control_ & kDivisorLatch) != 0;
     switch (index) {
       case 0:
@@ -205,7 +233,7 @@ class Ns16550 final : public device::Device {
         }
         // Enabling the interrupt while the transmitter is empty raises it (data sheet, section 8.6.3).
         if ((value & ~interrupt_enable_ & kTransmitEnable) != 0) transmit_pending_ = true;
-        interrupt_enable_ = value & (variant_.unit_enable ? 0x4f : 0x0f);
+        interrupt_enable_ = value & variant_.enable_mask;
         break;
       case 2:
         if (((value ^ fifo_control_) & 1) != 0 || (value & 2) != 0) fifo_.clear();
@@ -277,6 +305,8 @@ class Ns16550 final : public device::Device {
   u8 line_errors_ = 0;
   u8 modem_delta_ = 0;
   u16 divisor_ = 0;
+  std::array<u8, 8> enhanced_{};
+  std::array<u32, kModeRegisters> modes_{};
   bool transmit_pending_ = false;  ///< the "transmitter empty" interrupt, until acknowledged
 };
 
@@ -308,7 +338,11 @@ Result<std::unique_ptr<device::Device>> spaced(device::Ports& ports) {
   return create(ports, {.register_shift = 2});
 }
 Result<std::unique_ptr<device::Device>> xscale(device::Ports& ports) {
-  return create(ports, {.fifo_depth = 64, .unit_enable = true, .register_shift = 2});
+  return create(ports, {.fifo_depth = 64, .enable_mask = 0x4f, .register_shift = 2});
+}
+
+Result<std::unique_ptr<device::Device>> omap(device::Ports& ports) {
+  return create(ports, {.fifo_depth = 64, .omap = true, .enable_mask = 0xff, .register_shift = 2});
 }
 
 constexpr std::string_view kSummary = "16550-compatible UART (PC16550D)";
@@ -324,6 +358,9 @@ const device::Registration kTegra{"nvidia,tegra20-uart", spaced, "Tegra UART, 16
 const device::Registration kXscale{"intel,xscale-uart", xscale, "XScale UART, 16550-compatible"};
 const device::Registration kMmp{"mrvl,mmp-uart", xscale, "MMP UART, 16550-compatible"};
 const device::Registration kDesignware{"snps,dw-apb-uart", designware, "Synopsys DesignWare APB UART"};
+const device::Registration kAm654{"ti,am654-uart", omap, "TI UART, 16550-compatible (SPRUID7)"};
+const device::Registration kAm64{"ti,am64-uart", omap, "TI UART, 16550-compatible (SPRUID7)"};
+const device::Registration kOmap4{"ti,omap4-uart", omap, "TI UART, 16550-compatible"};
 const device::Registration kArmada{"marvell,armada-38x-uart", designware, "Synopsys DesignWare APB UART (Armada)"};
 
 }  // namespace

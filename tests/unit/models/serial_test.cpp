@@ -232,6 +232,20 @@ TEST_F(Ns16550Test, DesignwareExtras) {
   EXPECT_NE(ports.read(0xf8), 0u);
 }
 
+TEST_F(Ns16550Test, TiRegistersBehindTheLineControl) {
+  make("ti,am654-uart");
+  ports.write(2 << 2, 1);     // FIFOs on
+  ports.write(3 << 2, 0xbf);  // EFR and XON/XOFF
+  ports.write(2 << 2, 0x10);
+  EXPECT_EQ(ports.read(2 << 2), 0x10u);
+  ports.write(3 << 2, 3);
+  EXPECT_EQ(ports.read(2 << 2), 0xc1u) << "the FIFO control was not touched";
+  ports.write(0x20, 7);
+  EXPECT_EQ(ports.read(0x20), 7u);
+  EXPECT_EQ(ports.read(0x58), 1u) << "reset is done";
+  EXPECT_EQ(host.type(std::string(80, 'x')), 64u);
+}
+
 TEST_F(Ns16550Test, Errors) {
   ports.mutable_node().set_u32("reg-shift", 9);
   EXPECT_FALSE(testing::try_make_model(ports, "ns16550a").has_value());

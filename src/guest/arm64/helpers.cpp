@@ -18,6 +18,7 @@ constexpr u64 kSctlrDze = 1U << 14;
 constexpr u64 kSctlrUct = 1U << 15;
 constexpr u64 kSctlrNtwi = 1U << 16;
 constexpr u64 kSctlrNtwe = 1U << 18;
+constexpr u64 kSctlrTscxt = 1U << 20;
 constexpr u64 kSctlrUci = 1U << 26;
 
 constexpr u64 kLeave = 1;
@@ -90,6 +91,8 @@ Verdict el0_verdict(const Arm64State& s, const SystemRegister& reg, bool write) 
       return Verdict::allowed;
     case El0Access::cache_type:
       return write ? Verdict::undefined : trap_unless((s.sctlr_el1 & kSctlrUct) != 0);
+    case El0Access::context_number:
+      return trap_unless((s.sctlr_el1 & kSctlrTscxt) == 0);
     case El0Access::interrupt_mask:
       return trap_unless((s.sctlr_el1 & kSctlrUma) != 0);
     case El0Access::physical_count:

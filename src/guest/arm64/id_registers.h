@@ -1,5 +1,5 @@
 /// What the identification registers say: the features that this CPU has, nothing else (DDI 0487, D17.2).
-/// A v8.2-class core: FP, SIMD, AES, PMULL, SHA1, SHA2, CRC32, LSE, RDM, RCpc, PAN2, UAO, HAFDBS.
+/// A v8.2-class core: FP, SIMD, AES, PMULL, SHA1, SHA2, CRC32, LSE, RDM, RCpc, PAN2, UAO, HAFDBS, E0PD, CSV2_3.
 #pragma once
 
 #include "base/types.h"
@@ -11,10 +11,10 @@ namespace solder::arm64::id {
 /// registers.
 inline constexpr u64 kMidr = 0x000f'0010;
 
-/// AArch64 at EL0 and EL1, no EL2 and EL3, FP and SIMD without half precision arithmetic; branch targets and data
-/// loaded under speculation cannot be exploited across contexts (CSV2 = CSV3 = 1): nothing here speculates for the
-/// guest.
-inline constexpr u64 kPfr0 = 0x1100'0000'0000'0011;
+/// AArch64 at EL0 and EL1, no EL2 and EL3, FP and SIMD without half precision arithmetic; branch targets, branch
+/// history and data loaded under speculation cannot be exploited across contexts (CSV2 = 3, CSV3 = 1): nothing here
+/// speculates for the guest.
+inline constexpr u64 kPfr0 = 0x1300'0000'0000'0011;
 inline constexpr u64 kPfr0Gic = u64{1} << 24;  ///< GIC CPU interface by system registers
 
 /// Debug architecture v8, PMUv3, no trace.
@@ -34,7 +34,8 @@ inline constexpr u64 kMmfr0 = 4 |              // 44 bits of physical address
                               (u64{1} << 20);  // 16K granule; 4K and 64K are 0 for "supported"
 inline constexpr u64 kMmfr1 = 2 |              // hardware access flag and dirty state
                               (u64{2} << 20);  // PAN and AT S1E1RP, AT S1E1WP
-inline constexpr u64 kMmfr2 = u64{1} << 4;     // UAO
+inline constexpr u64 kMmfr2 = (u64{1} << 4) |  // UAO
+                              (u64{1} << 60);  // E0PD, so that nobody needs two sets of page tables
 
 /// Lines of 64 bytes; IDC and DIC: no cache maintenance is needed for coherence of instructions with data.
 inline constexpr u64 kCtr = (u64{1} << 31) | (u64{1} << 29) | (u64{1} << 28) | (u64{4} << 24) | (u64{4} << 20) |

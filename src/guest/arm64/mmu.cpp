@@ -128,7 +128,9 @@ std::expected<Walk, MemoryFault> Walker::run() {
   // The bits above the input size are copies of bit 55.
   if ((address >> half.input_bits) != (upper ? ~u64{0} >> half.input_bits : 0))
     return fault(va, kind, fsc::kTranslation);
-  if (half.walks_disabled) return fault(va, kind, fsc::kTranslation);
+  // E0PD0 and E0PD1: this half is not there for EL0.
+  const bool hidden_from_el0 = bit(tcr, upper ? 56U : 55U) && !privilege.el1;
+  if (half.walks_disabled || hidden_from_el0) return fault(va, kind, fsc::kTranslation);
 
   const unsigned stride = half.granule_bits - 3;
   const unsigned levels = (half.input_bits - half.granule_bits + stride - 1) / stride;

@@ -75,6 +75,8 @@ struct Arm64State {
   u64 tpidr_el0 = 0;
   u64 tpidrro_el0 = 0;
   u64 tpidr_el1 = 0;
+  u64 scxtnum_el0 = 0;
+  u64 scxtnum_el1 = 0;
   u64 elr_el1 = 0;
   u64 spsr_el1 = 0;
   u64 esr_el1 = 0;

@@ -13,10 +13,10 @@ namespace {
 
 constexpr u64 kSctlrWxn = 1U << 19;
 constexpr u64 kSctlrDze = 1U << 14;
-/// Bits of SCTLR_EL1 that this CPU has: M, A, C, SA, SA0, UMA, I, DZE, UCT, nTWI, nTWE, WXN, SPAN, UCI.
-constexpr u64 kSctlrBits = 0x048d'd21f;
-/// RES1: LSMAOE, nTLSMD, EIS, TSCXT, EOS, SED, ITD: their features, AArch32 among them, are not there.
-constexpr u64 kSctlrOnes = 0x3050'0980;
+/// Bits of SCTLR_EL1 that this CPU has: M, A, C, SA, SA0, UMA, I, DZE, UCT, nTWI, nTWE, WXN, TSCXT, SPAN, UCI.
+constexpr u64 kSctlrBits = 0x049d'd21f;
+/// RES1: LSMAOE, nTLSMD, EIS, EOS, SED, ITD: their features, AArch32 among them, are not there.
+constexpr u64 kSctlrOnes = 0x3040'0980;
 
 // -- identification
 

@@ -20,6 +20,7 @@ enum class El0Access : u8 {
   read,
   read_write,
   cache_type,         ///< read unless SCTLR_EL1.UCT traps
+  context_number,     ///< unless SCTLR_EL1.TSCXT traps
   interrupt_mask,     ///< SCTLR_EL1.UMA
   physical_count,     ///< CNTKCTL_EL1.EL0PCTEN
   virtual_count,      ///< CNTKCTL_EL1.EL0VCTEN

@@ -163,6 +163,15 @@ TEST_F(Mmu, TopByteIgnored) {
   EXPECT_EQ(m.cpu().canonical(0xab00000000001000), 0x1000U);
 }
 
+TEST_F(Mmu, HalvesHiddenFromEl0) {
+  map(0x1000, kRam | kPage | kAf | kNormal | kUser);
+  map(kUpper, kRam | kPage | kAf | kNormal | kUser);
+  m.s().tcr_el1 |= u64{1} << 56;  // E0PD1
+  EXPECT_EQ(code(kUpper), kFine);
+  EXPECT_EQ(code(kUpper, AccessKind::read, MmuIndex::unprivileged), 0x04U);
+  EXPECT_EQ(code(0x1000, AccessKind::read, MmuIndex::unprivileged), kFine);
+}
+
 TEST_F(Mmu, DeviceMemory) {
   map(0x1000, 0x09000000 | kPage | kAf);
   const auto found = m.cpu().walk(0x1000, AccessKind::read, MmuIndex::current);

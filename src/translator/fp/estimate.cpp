@@ -8,17 +8,23 @@ namespace solder::fp {
 
 using ir::Lane;
 
+namespace {
+
+/// a: 256..511 for 0.5..1.0; result 256..511 for 1.0..2.0.
 u32 recip_estimate_9bit(u32 a) {
   const u32 b = (1U << 19) / (a * 2 + 1);
   return (b + 1) / 2;
 }
 
+/// a: 128..511 for 0.25..1.0; result 256..511 for 1.0..2.0.
 u32 rsqrt_estimate_9bit(u32 a) {
   a = a < 256 ? a * 2 + 1 : ((a & ~1U) + 1) * 2;
   u32 b = 512;
   while (a * (b + 1) * (b + 1) < (1U << 28)) ++b;
   return (b + 1) / 2;
 }
+
+}  // namespace
 
 u32 recip_estimate_u32(u32 a) {
   if ((a >> 31) == 0) return ~u32{0};

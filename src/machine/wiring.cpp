@@ -110,8 +110,10 @@ Status Placer::place(const tree::Node& node, u32 index, tree::AddressRange range
 
 Status connect_wires(Fabric& fabric, std::vector<NodePorts*> nodes,
                      std::vector<std::unique_ptr<interrupt::OrGate>>& gates, std::vector<std::string>& loose) {
-  for (const auto& [node, controller] : fabric.controllers)
-    if (auto chain = tree::cascade(fabric.tree, *node); !chain) return std::unexpected(chain.error());
+  for (const NodePorts* ports : nodes) {
+    if (!fabric.controllers.contains(&ports->node())) continue;
+    if (auto chain = tree::cascade(fabric.tree, ports->node()); !chain) return std::unexpected(chain.error());
+  }
 
   std::map<std::pair<interrupt::Sink*, u32>, std::vector<End>> inputs;
   for (NodePorts* ports : nodes) {

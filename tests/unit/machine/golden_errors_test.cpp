@@ -54,8 +54,8 @@ TEST_P(BrokenMachine, SaysWhatIsWrong) {
   EXPECT_EQ(got, expected.str());
 }
 
-INSTANTIATE_TEST_SUITE_P(Golden, BrokenMachine, testing::ValuesIn(broken_machines()), [](const auto& info) {
-  std::string name = info.param;
+INSTANTIATE_TEST_SUITE_P(Golden, BrokenMachine, testing::ValuesIn(broken_machines()), [](const auto& machine) {
+  std::string name = machine.param;
   std::ranges::replace(name, '-', '_');
   return name;
 });

@@ -16,7 +16,22 @@ bool observes(const Inst& inst) {
 
 }  // namespace
 
-void Analysis::resolve(const ir::Block& block) {
+/// A page address from a pc (A64's ADRP), and offsets from it, are constants but for pc_page.
+void Analysis::fold_pc_relative(Inst& inst, u32 page_offset) const {
+  u64 offset = insts[inst.a].imm_ab() + page_offset;
+  const u64 operand = insts[inst.b].imm_ab();
+  if (inst.op == Op::add) {
+    offset += operand;
+  } else if (operand == ~u64{0xfff}) {
+    offset &= operand;
+  } else {
+    return;
+  }
+  offset -= page_offset;
+  inst = {Op::pc_rel, Type::i64, 0, static_cast<u32>(offset), static_cast<u32>(offset >> 32)};
+}
+
+void Analysis::resolve(const ir::Block& block, u32 page_offset) {
   const u32 count = static_cast<u32>(block.insts.size());
   insts.assign(block.insts.begin(), block.insts.end());
   alias_.resize(count);
@@ -28,6 +43,10 @@ void Analysis::resolve(const ir::Block& block) {
     if (ir::is_value(info.a) && inst.a != kNone) inst.a = alias_[inst.a];
     if (ir::is_value(info.b) && inst.b != kNone) inst.b = alias_[inst.b];
     if (ir::is_value(info.c) && inst.c != kNone) inst.c = alias_[inst.c];
+    if ((inst.op == Op::and_ || inst.op == Op::add) && inst.type == Type::i64 && insts[inst.a].op == Op::pc_rel &&
+        insts[inst.b].op == Op::constant) {
+      fold_pc_relative(inst, page_offset);
+    }
     if (inst.op == Op::trunc) {
       alias_[i] = inst.a;
       inst.op = Op::nop;
@@ -125,8 +144,8 @@ void Analysis::walk_back(const Pins& pins) {
   }
 }
 
-void Analysis::run(const ir::Block& block, const Pins& pins, usize state_size) {
-  resolve(block);
+void Analysis::run(const ir::Block& block, u32 page_offset, const Pins& pins, usize state_size) {
+  resolve(block, page_offset);
   overwritten_.resize(state_size / 8 + 3, 0);
   if (generation_ > 0xffff'0000) {
     overwritten_.assign(overwritten_.size(), 0);

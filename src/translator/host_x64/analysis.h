@@ -28,10 +28,11 @@ struct Analysis {
   std::vector<i8> pin_hint;
   std::vector<u32> pin_put;
 
-  void run(const ir::Block& block, const Pins& pins, usize state_size);
+  void run(const ir::Block& block, u32 page_offset, const Pins& pins, usize state_size);
 
  private:
-  void resolve(const ir::Block& block);
+  void resolve(const ir::Block& block, u32 page_offset);
+  void fold_pc_relative(ir::Inst& inst, u32 page_offset) const;
   void walk_back(const Pins& pins);
 
   std::vector<u32> alias_;

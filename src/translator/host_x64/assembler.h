@@ -4,7 +4,9 @@
 
 #include <xbyak/xbyak.h>
 
+#include <array>
 #include <cstring>
+#include <initializer_list>
 
 #include "base/types.h"
 #include "translator/host_x64/abi.h"
@@ -47,6 +49,42 @@ class Assembler : public Xbyak::CodeGenerator {
   /// A field of the guest's state record.
   [[nodiscard]] static Xbyak::RegExp state(usize offset) { return Xbyak::Reg64(kStateReg) + static_cast<int>(offset); }
   [[nodiscard]] static Xbyak::RegExp frame(usize offset) { return Xbyak::Reg64(kRsp) + static_cast<int>(offset); }
+
+  /// A piece of code put together by hand.
+  struct Bytes {
+    std::array<u8, 64> bytes;
+    u32 size = 0;
+    void put(std::initializer_list<u8> more) {
+      for (const u8 byte : more) bytes[size++] = byte;
+    }
+    void put32(u32 value) {
+      std::memcpy(bytes.data() + size, &value, 4);
+      size += 4;
+    }
+    /// lea to, [base + displacement], or mov when there is none.
+    void lea(u8 to, bool wide, u8 base, i32 displacement) {
+      const u8 rex = static_cast<u8>(0x40 | (wide ? 8 : 0) | (to >= 8 ? 4 : 0) | (base >= 8 ? 1 : 0));
+      if (rex != 0x40) put({rex});
+      const u8 low = static_cast<u8>(((to & 7) << 3) | (base & 7));
+      if (displacement == 0) {
+        put({0x8b, static_cast<u8>(0xc0 | low)});
+        return;
+      }
+      const bool small = displacement == static_cast<i8>(displacement);
+      put({0x8d, static_cast<u8>((small ? 0x40 : 0x80) | low)});
+      if ((base & 7) == 4) put({0x24});
+      if (small) {
+        put({static_cast<u8>(displacement)});
+      } else {
+        put32(static_cast<u32>(displacement));
+      }
+    }
+  };
+  void append(const Bytes& code) {
+    if (size_ + code.size > maxSize_) throw Xbyak::Error(Xbyak::ERR_CODE_IS_TOO_BIG);
+    std::memcpy(top_ + size_, code.bytes.data(), code.size);
+    size_ += code.size;
+  }
 
   Near jcc_near(Cc cc) {
     db(0x0f);

@@ -81,7 +81,7 @@ void Emitter::compile(const ir::Block& block, u32 page_offset, u8* begin, u8* en
   pcs.clear();
   stubs_.clear();
   calls_.clear();
-  an_.run(block, config_.pins, config_.state_size);
+  an_.run(block, page_offset, config_.pins, config_.state_size);
   r_.start(config_.state_size);
   fused_.assign(block.insts.size(), 0);
   prologue(page_offset);

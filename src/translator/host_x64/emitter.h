@@ -51,6 +51,12 @@ class Emitter {
  private:
   using Inst = ir::Inst;
 
+  /// What a store writes: a register or a constant.
+  struct StoreValue {
+    u8 reg = 0;
+    bool vector = false;
+    std::optional<i32> immediate;
+  };
   /// A rare path: code behind the block, reached by `from`, going back to `back`.
   struct Stub {
     void (Emitter::*emit)(const Stub&) = nullptr;
@@ -58,7 +64,7 @@ class Emitter {
     u32 back = 0;
     Near extra;
     std::array<u32, 8> p{};
-    Xbyak::RegExp at;
+    std::array<StoreValue, 2> stored{};
   };
   enum class FlagsKind : u8 {
     add,  ///< CF = C
@@ -125,12 +131,16 @@ class Emitter {
   [[nodiscard]] u32 find_fused(u32 i, ir::Op op) const;
   void fuse(u32 i, u32 flags_inst, FlagsKind kind);
 
-  // ---- emit_memory.cpp, emit_atomic.cpp ----
+  // ---- emit_memory.cpp, emit_access.cpp, emit_atomic.cpp ----
   bool memory(u32 i);
   void load(u32 i);
   void store(u32 i);
-  /// Checks the software TLB; rax = the addend. The jump is taken on a miss.
-  Near probe(u8 address, i32 offset, ir::MemAttr attr, bool write);
+  /// Checks the software TLB for `count` accesses in a row; rax = the addend. The jump is taken on a miss.
+  Near probe(u8 address, i32 offset, ir::MemAttr attr, bool write, unsigned count = 1);
+  [[nodiscard]] u32 find_pair(u32 i) const;
+  StoreValue store_value(u32 value, ir::MemAttr attr);
+  void host_load(u8 to, const Xbyak::RegExp& host, ir::MemAttr attr, bool vector, bool wide);
+  void host_store(const StoreValue& stored, const Xbyak::RegExp& host, ir::MemAttr attr);
   void slow_load(const Stub& stub);
   void slow_store(const Stub& stub);
   void slow_compare_exchange(const Stub& stub);

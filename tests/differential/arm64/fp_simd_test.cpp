@@ -1,7 +1,7 @@
 // Every line of decode_fp_simd.inc against Unicorn: random encodings of the line, operands biased to special values,
 // every rounding mode, flush-to-zero and default NaN; all registers, flags, FPSR and memory are compared.
 //
-// SOLDER_FUZZ_WORDS: encodings per line (default 24). SOLDER_FUZZ_SEED: another stream. SOLDER_FUZZ_LINE: one line
+// SOLDER_FUZZ_WORDS: encodings per line (default 8). SOLDER_FUZZ_SEED: another stream. SOLDER_FUZZ_LINE: one line
 // only.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -47,7 +47,7 @@ class FpSimd : public testing::Test {
   void compare(Executor& ours, const char* table) {
     const std::unique_ptr<Executor> oracle = make_unicorn_executor();
     ASSERT_NE(oracle, nullptr);
-    const u64 words = number_from("SOLDER_FUZZ_WORDS", 24);
+    const u64 words = number_from("SOLDER_FUZZ_WORDS", 8);
     const char* only = std::getenv("SOLDER_FUZZ_LINE");
     Values values(number_from("SOLDER_FUZZ_SEED", 1));
     u64 ran = 0;

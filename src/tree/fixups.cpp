@@ -24,23 +24,55 @@ bool is_overlay(const Tree& tree) {
                      [](const auto& c) { return c->exact_child("__overlay__") != nullptr; });
 }
 
+/// Finds nodes by exact paths, many times: nodes with many children get an index. The tree must not change meanwhile.
+class PathFinder {
+ public:
+  explicit PathFinder(Tree& tree) : tree_(tree) {}
+  Node* find(std::string_view path) {
+    if (!path.starts_with('/')) return nullptr;
+    Node* node = &tree_.root();
+    path.remove_prefix(1);
+    while (node && !path.empty()) {
+      const auto slash = path.find('/');
+      node = child(*node, path.substr(0, slash));
+      path = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
+    }
+    return node;
+  }
+
+ private:
+  Node* child(Node& node, std::string_view name) {
+    if (node.children().size() < 32) return node.exact_child(name);
+    auto& index = indexes_[&node];
+    if (index.empty()) {
+      for (const auto& c : node.children()) index.emplace(c->name(), c.get());
+    }
+    const auto it = index.find(name);
+    return it == index.end() ? nullptr : it->second;
+  }
+  Tree& tree_;
+  std::unordered_map<const Node*, std::unordered_map<std::string_view, Node*>> indexes_;
+};
+
 void lift_symbols(Tree& tree) {
   const Node* symbols = tree.root().exact_child(kSymbols);
   if (!symbols) return;
+  PathFinder finder(tree);
+  std::unordered_set<std::string> known;  // printed source has both labels and symbols
+  tree.walk([&](Node& n) { known.insert(n.labels.begin(), n.labels.end()); });
   for (const Property& p : symbols->properties()) {
     const auto paths = p.strings();
     if (!paths || paths->size() != 1 || !is_label(p.name)) continue;
-    Node* target = find_exact(tree, paths->front());
+    Node* target = finder.find(paths->front());
     if (!target) continue;
-    if (std::find(target->labels.begin(), target->labels.end(), p.name) == target->labels.end())
-      target->labels.push_back(p.name);
+    if (known.insert(p.name).second) target->labels.push_back(p.name);
   }
   tree.symbols = true;
   tree.root().remove_child(kSymbols);
 }
 
 /// One "path:property:offset" of /__fixups__.
-Status lift_fixup(Tree& tree, const Node& fixups, const Property& fixup, const std::string& entry) {
+Status lift_fixup(PathFinder& finder, const Node& fixups, const Property& fixup, const std::string& entry) {
   const auto bad = [&](std::string why) {
     return fail(fixups.place(fixup.name), fmt::format("\"{}\" {}", entry, why),
                 "recompile the overlay (dtc -@); its fixups are damaged");
@@ -52,7 +84,7 @@ Status lift_fixup(Tree& tree, const Node& fixups, const Property& fixup, const s
   const char* end = entry.data() + entry.size();
   const auto parsed = std::from_chars(entry.data() + last + 1, end, offset);
   if (parsed.ec != std::errc() || parsed.ptr != end) return bad("has no number as its offset");
-  Node* node = find_exact(tree, std::string_view(entry).substr(0, first));
+  Node* node = finder.find(std::string_view(entry).substr(0, first));
   if (!node) return bad("names a node that is not there");
   Property* property = node->property(std::string_view(entry).substr(first + 1, last - first - 1));
   if (!property) return bad("names a property that is not there");
@@ -62,7 +94,7 @@ Status lift_fixup(Tree& tree, const Node& fixups, const Property& fixup, const s
   return {};
 }
 
-Status lift_local(const Node& fixups, Node& target, const std::unordered_map<u32, const Node*>& by_phandle) {
+Status lift_local(const Node& fixups, Node& target) {
   for (const Property& fixup : fixups.properties()) {
     const auto offsets = fixup.cells();
     Property* property = target.property(fixup.name);
@@ -73,15 +105,13 @@ Status lift_local(const Node& fixups, Node& target, const std::unordered_map<u32
         return fail(fixups.place(fixup.name), fmt::format("offset {} is past the end of the property", offset),
                     "recompile the document; its fixups are damaged");
       if (property->references.size() >= kMaximumProperties) break;
-      const auto found = by_phandle.find(load_be<u32>(property->value.data() + offset));
-      property->references.push_back({offset, Reference::Kind::phandle,
-                                      found == by_phandle.end() ? "" : found->second->path(), property->where, true});
+      property->references.push_back({offset, Reference::Kind::phandle, "", property->where, true});
     }
   }
   for (const auto& c : fixups.children()) {
     Node* next = target.exact_child(c->name());
     if (!next) return fail(c->place(), "the local fixups name a node that is not there", "recompile the document");
-    SOLDER_TRY_STATUS(lift_local(*c, *next, by_phandle));
+    SOLDER_TRY_STATUS(lift_local(*c, *next));
   }
   return {};
 }
@@ -155,19 +185,16 @@ Status lift_fixups(Tree& tree) {
   if (is_overlay(tree)) tree.plugin = true;
   lift_symbols(tree);
   if (const Node* fixups = tree.root().exact_child(kFixups)) {
+    PathFinder finder(tree);
     for (const Property& p : fixups->properties()) {
       const auto entries = p.strings();
       if (!entries) return fail(fixups->place(p.name), "is not a list of strings", "recompile the overlay (dtc -@)");
-      for (const auto& e : *entries) SOLDER_TRY_STATUS(lift_fixup(tree, *fixups, p, e));
+      for (const auto& e : *entries) SOLDER_TRY_STATUS(lift_fixup(finder, *fixups, p, e));
     }
     tree.root().remove_child(kFixups);
   }
   if (const Node* local = tree.root().exact_child(kLocalFixups)) {
-    std::unordered_map<u32, const Node*> by_phandle;
-    tree.walk([&](Node& n) {
-      if (const u32 p = n.phandle()) by_phandle.emplace(p, &n);
-    });
-    SOLDER_TRY_STATUS(lift_local(*local, tree.root(), by_phandle));
+    SOLDER_TRY_STATUS(lift_local(*local, tree.root()));
     tree.root().remove_child(kLocalFixups);
   }
   sort_references(tree);

@@ -191,7 +191,7 @@ void join_phandles(Tree& tree) {
       if (l.front() != kMark) continue;
       const auto real =
           std::find_if(n.labels.begin(), n.labels.end(), [](const auto& m) { return m.front() != kMark; });
-      names.emplace(l, real != n.labels.end() ? *real : n.path());
+      names.emplace(l, real != n.labels.end() ? *real : std::string());
     }
     std::erase_if(n.labels, [](const std::string& l) { return l.front() == kMark; });
   });
@@ -271,15 +271,15 @@ usize depth_of(const Node* node) {
 }
 
 Result<std::vector<std::string>> names_of(const Tree& tree, const LabelIndex& labels, const Node& node, Property list) {
-  for (usize i = 0; i < list.references.size(); ++i) {
-    const Reference r = list.references[i];
-    const Node* target = labels.find(tree, r.target);
-    if (r.kind != Reference::Kind::path || !target) {
+  for (const Reference& r : list.references) {
+    if (r.kind != Reference::Kind::path || !labels.find(tree, r.target)) {
       return fail(node.place(list.name), fmt::format("refers to &{}, which is not there", r.target),
                   "write names, paths or labels as strings, or &label outside of <>");
     }
-    fill_path_reference(list, i, target->path());
   }
+  u64 budget = kMaximumDocumentBytes;
+  if (!fill_path_references(list, budget, [&](const Reference& r) { return labels.find(tree, r.target); }))
+    return fail(node.place(list.name), "is longer than 64 MiB");
   const auto names = list.strings();
   if (!names) return fail(node.place(list.name), "is not a list of strings", "write \"name\", \"name\"");
   return *names;

@@ -20,7 +20,7 @@ struct Reference {
   enum class Kind : u8 { phandle, path };  ///< a 32-bit cell, or the text of a path (&label outside of <>)
   u32 offset = 0;                          ///< byte offset in the value
   Kind kind = Kind::phandle;
-  std::string target;  ///< label, "/absolute/path" or "label/child" as written
+  std::string target;  ///< label, "/absolute/path" or "label/child" as written; may be empty once resolved
   SourceLocation where;
   /// The value holds the phandle or path already. Without: a phandle's cell is 0xffffffff, a path has no bytes yet.
   bool resolved = false;

@@ -6,6 +6,7 @@
 #include <fmt/core.h>
 
 #include "base/bytes.h"
+#include "tree/document.h"
 #include "tree/fixups.h"
 #include "tree/names.h"
 
@@ -54,14 +55,37 @@ Status missing(const Node& node, const Property& property, const Reference& refe
 
 }  // namespace
 
-void fill_path_reference(Property& property, usize index, const std::string& path) {
-  Reference& r = property.references[index];
-  std::vector<u8> text(path.begin(), path.end());
-  text.push_back(0);
-  property.value.insert(property.value.begin() + static_cast<std::ptrdiff_t>(r.offset), text.begin(), text.end());
-  r.resolved = true;
-  for (usize i = index + 1; i < property.references.size(); ++i)
-    property.references[i].offset += static_cast<u32>(text.size());
+bool fill_path_references(Property& property, u64& budget, const std::function<const Node*(const Reference&)>& find) {
+  const bool any = std::any_of(property.references.begin(), property.references.end(),
+                               [](const Reference& r) { return r.kind == Reference::Kind::path && !r.resolved; });
+  if (!any) return true;
+  std::stable_sort(property.references.begin(), property.references.end(),
+                   [](const Reference& a, const Reference& b) { return a.offset < b.offset; });
+  std::vector<u8> value;
+  usize copied = 0;
+  const auto copy_until = [&](usize end) {
+    end = std::min(end, property.value.size());
+    if (end <= copied) return;
+    value.insert(value.end(), property.value.begin() + static_cast<std::ptrdiff_t>(copied),
+                 property.value.begin() + static_cast<std::ptrdiff_t>(end));
+    copied = end;
+  };
+  for (Reference& r : property.references) {
+    copy_until(r.offset);
+    r.offset = static_cast<u32>(value.size());
+    if (r.kind != Reference::Kind::path || r.resolved) continue;
+    const Node* target = find(r);
+    if (!target) continue;
+    const std::string path = target->path();
+    if (path.size() >= budget) return false;
+    budget -= path.size() + 1;
+    value.insert(value.end(), path.begin(), path.end());
+    value.push_back(0);
+    r.resolved = true;
+  }
+  copy_until(property.value.size());
+  property.value = std::move(value);
+  return true;
 }
 
 LabelIndex::LabelIndex(const Tree& tree) {
@@ -130,13 +154,10 @@ std::string LabelIndex::nearest(std::string_view label) const {
 
 void resolve_local_paths(Tree& tree) {
   const LabelIndex labels(tree);
+  u64 budget = kMaximumDocumentBytes;
   tree.walk([&](Node& n) {
-    for (Property& p : n.properties()) {
-      for (usize i = 0; i < p.references.size(); ++i) {
-        if (p.references[i].kind != Reference::Kind::path || p.references[i].resolved) continue;
-        if (const Node* target = labels.find(tree, p.references[i].target)) fill_path_reference(p, i, target->path());
-      }
-    }
+    for (Property& p : n.properties())
+      fill_path_references(p, budget, [&](const Reference& r) { return labels.find(tree, r.target); });
   });
 }
 
@@ -163,7 +184,7 @@ Status resolve_references(Tree& tree) {
       // Giving a phandle may add a property to this very node, so nothing is held across it.
       for (usize k = 0; k < n->properties()[i].references.size(); ++k) {
         const Reference r = n->properties()[i].references[k];
-        if (r.kind != Reference::Kind::phandle) continue;
+        if (r.kind != Reference::Kind::phandle || u64{r.offset} + 4 > n->properties()[i].value.size()) continue;
         if (r.resolved) {
           const auto it = by_phandle.find(load_be<u32>(n->properties()[i].value.data() + r.offset));
           if (it != by_phandle.end()) referenced.insert(it->second);
@@ -185,15 +206,21 @@ Status resolve_references(Tree& tree) {
       }
     }
   }
+  u64 budget = kMaximumDocumentBytes;
   for (Node* n : nodes) {
     for (Property& p : n->properties()) {
-      for (usize k = 0; k < p.references.size(); ++k) {
-        if (p.references[k].kind != Reference::Kind::path || p.references[k].resolved) continue;
-        const Node* target = labels.find(tree, p.references[k].target);
-        if (!target) return missing(*n, p, p.references[k], labels);
-        fill_path_reference(p, k, target->path());
-        referenced.insert(target);
-      }
+      std::optional<Reference> lost;
+      const bool fits = fill_path_references(p, budget, [&](const Reference& r) -> const Node* {
+        const Node* target = labels.find(tree, r.target);
+        if (target) {
+          referenced.insert(target);
+        } else if (!lost) {
+          lost = r;
+        }
+        return target;
+      });
+      if (lost) return missing(*n, p, *lost, labels);
+      if (!fits) return fail(n->place(p.name), "the paths that references stand for are larger than 64 MiB together");
     }
   }
   // Children first, so that a node is still there when its parent goes with it.

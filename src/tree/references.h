@@ -1,6 +1,7 @@
 /// From symbolic references to phandles and paths.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <unordered_map>
 
@@ -35,8 +36,10 @@ class LabelIndex {
 /// two nodes have.
 [[nodiscard]] Status resolve_references(Tree& tree);
 
-/// Puts the path's text where reference `index` stands and moves the later ones along.
-void fill_path_reference(Property& property, usize index, const std::string& path);
+/// Puts the paths' texts where unresolved path references stand and moves the later references along. Where `find`
+/// gives null, the reference stays. `budget`: bytes that may be added, counted down; false, and nothing done, beyond
+/// it.
+bool fill_path_references(Property& property, u64& budget, const std::function<const Node*(const Reference&)>& find);
 
 /// Fills in paths (&label outside of <>) to nodes of the same tree; others stay as they are.
 void resolve_local_paths(Tree& tree);

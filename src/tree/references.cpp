@@ -226,7 +226,11 @@ Status resolve_references(Tree& tree) {
   // Children first, so that a node is still there when its parent goes with it.
   for (auto it = nodes.rbegin(); it != nodes.rend(); ++it) {
     Node* n = *it;
-    if (n->omit_if_no_ref && n->parent() && !referenced.contains(n)) n->parent()->release_child(*n);
+    if (n->omit_if_no_ref && n->parent() && !referenced.contains(n)) {
+      n->parent()->release_child(*n);
+    } else {
+      n->omit_if_no_ref = false;  // decided; a composed tree may be composed again
+    }
   }
   return {};
 }

@@ -170,6 +170,22 @@ TEST(Composer, ReferencesWithinAndIntoMixedValues) {
   EXPECT_EQ(text, std::string("/a\0\0\0\0\1\0\0\0\7x\0/a\0", 16));
 }
 
+TEST(Composer, AComposedTreeMayBeComposedAgain) {
+  auto first = composed({
+      "/ { aliases { k = &kept; }; /omit-if-no-ref/ kept: kept {}; /omit-if-no-ref/ gone: gone {}; a: a { to = <&b>; };"
+      "    b: b {}; };",
+  });
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->find("/gone"), nullptr);
+  Composer composer;
+  ASSERT_TRUE(composer.add_tree(std::move(first)));
+  ASSERT_TRUE(composer.add_text("&a { too = <&b &a>; };", "edit.dts"));
+  const auto t = composer.finish();
+  ASSERT_TRUE(t) << t.error().text();
+  EXPECT_NE((*t)->find("/kept"), nullptr) << "only a path refers to it, and that is text by now";
+  EXPECT_EQ((*t)->find("/a")->cell_list("too").at(0), (*t)->find("/a")->u32_value("to"));
+}
+
 TEST(StripHostSide, LeavesWhatTheGuestMaySee) {
   const auto t = composed({
       "/ { aliases { con = &con; u = &u; }; u: uart { reg = <1>; solder,chardev = <&con>; solder,card { cpu {}; }; };"

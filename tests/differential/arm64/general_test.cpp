@@ -2,7 +2,7 @@
 // line, operands biased to extremes; all registers, flags and memory are compared. What depends on where the code lies
 // (ADR, links, literals) is tested in tests/unit/guest_arm64.
 //
-// SOLDER_FUZZ_WORDS: encodings per line (default 24). SOLDER_FUZZ_SEED: another stream. SOLDER_FUZZ_LINE: one line
+// SOLDER_FUZZ_WORDS: encodings per line (default 6). SOLDER_FUZZ_SEED: another stream. SOLDER_FUZZ_LINE: one line
 // only.
 #include <fmt/format.h>
 #include <gtest/gtest.h>
@@ -134,7 +134,7 @@ class General : public testing::Test {
   void compare(Executor& ours, const char* table) {
     const std::unique_ptr<Executor> oracle = make_unicorn_executor();
     ASSERT_NE(oracle, nullptr);
-    const u64 words = number_from("SOLDER_FUZZ_WORDS", 24);
+    const u64 words = number_from("SOLDER_FUZZ_WORDS", 6);
     const char* only = std::getenv("SOLDER_FUZZ_LINE");
     random_.seed(number_from("SOLDER_FUZZ_SEED", 1));
     for (const Encoding& e : arm64::encodings()) {
@@ -203,19 +203,34 @@ class General : public testing::Test {
   u64 normal_ = 0;  // runs of the current line that did something
 };
 
-TEST_F(General, IntegerInstructions) {
-  const auto ours = make_front_end_executor(make_interpreter_engine());
-  compare(*ours, "integer");
+TEST_F(General, IntegerInterpreted) {
+  compare(*make_front_end_executor(make_interpreter_engine()), "integer");
 }
 
-TEST_F(General, LoadsAndStores) {
-  const auto ours = make_front_end_executor(make_interpreter_engine());
-  compare(*ours, "memory");
+TEST_F(General, IntegerCompiled) {
+  compare(*make_front_end_executor(make_compiled_engine()), "integer");
+}
+
+TEST_F(General, IntegerCompiledWithFallbacks) {
+  compare(*make_front_end_executor(make_compiled_engine(false, true)), "integer");
+}
+
+TEST_F(General, MemoryInterpreted) {
+  compare(*make_front_end_executor(make_interpreter_engine()), "memory");
+}
+
+TEST_F(General, MemoryCompiled) {
+  compare(*make_front_end_executor(make_compiled_engine()), "memory");
+}
+
+TEST_F(General, MemoryCompiledWithSlowMemory) {
+  compare(*make_front_end_executor(make_compiled_engine(true, false)), "memory");
 }
 
 /// Where the oracle is wrong: narrow minima and maxima look only at their own bits.
 TEST_F(General, NarrowMinimaAndMaxima) {
-  const auto ours = make_front_end_executor(make_interpreter_engine());
+  const std::unique_ptr<Executor> engines[] = {make_front_end_executor(make_interpreter_engine()),
+                                               make_front_end_executor(make_compiled_engine())};
   struct Row {
     u32 word;  // Rs = x1, Rt = x2, Rn = x3
     u64 operand, memory, result;
@@ -232,21 +247,23 @@ TEST_F(General, NarrowMinimaAndMaxima) {
       {0xb8214062, 0xffffffff'00000001, 0x80000000, 0x00000001},  // LDSMAX W
   };
   for (const Row& row : rows) {
-    Machine m;
-    m.x[1] = row.operand;
-    m.x[3] = kDataBase;
-    for (unsigned n = 0; n < 8; ++n) m.data[n] = static_cast<u8>(row.memory >> (n * 8));
-    ASSERT_EQ(ours->run(m, {&row.word, 1}), Ended::normally);
-    u64 left = 0;
-    for (unsigned n = 0; n < 8; ++n) left |= u64{m.data[n]} << (n * 8);
-    EXPECT_EQ(left, row.result) << fmt::format("{:08x}", row.word);
-    EXPECT_EQ(m.x[2], row.memory) << fmt::format("{:08x}", row.word);
+    for (const auto& ours : engines) {
+      Machine m;
+      m.x[1] = row.operand;
+      m.x[3] = kDataBase;
+      for (unsigned n = 0; n < 8; ++n) m.data[n] = static_cast<u8>(row.memory >> (n * 8));
+      ASSERT_EQ(ours->run(m, {&row.word, 1}), Ended::normally);
+      u64 left = 0;
+      for (unsigned n = 0; n < 8; ++n) left |= u64{m.data[n]} << (n * 8);
+      EXPECT_EQ(left, row.result) << fmt::format("{:08x}", row.word);
+      EXPECT_EQ(m.x[2], row.memory) << fmt::format("{:08x}", row.word);
+    }
   }
 }
 
 /// Conditional branches over two instructions, which only those that are not taken run.
 TEST_F(General, Branches) {
-  const auto ours = make_front_end_executor(make_interpreter_engine());
+  const auto ours = make_front_end_executor(make_compiled_engine());
   const auto oracle = make_unicorn_executor();
   ASSERT_NE(oracle, nullptr);
   random_.seed(1);

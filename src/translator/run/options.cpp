@@ -57,6 +57,10 @@ Result<TranslatorOptions> parse_options(std::string_view text) {
     } else if (name == "no-link") {
       options.no_link = true;
       continue;
+    } else if (name == "trace") {
+      options.trace = true;
+      options.no_link = true;
+      continue;
     } else if (name == "slow-memory") {
       options.slow_memory = true;
       continue;
@@ -64,9 +68,10 @@ Result<TranslatorOptions> parse_options(std::string_view text) {
       options.fallback = true;
       continue;
     }
-    return fail("--translator", "'" + std::string(word) + "' is not a switch of the translator, or out of its range",
-                "use a comma-separated list of: fast, interpreter, stats, one-insn, one-tlb, no-link, slow-memory, "
-                "fallback, flush=N, random-irq=SEED, buffer=MiB");
+    return fail(
+        "--translator", "'" + std::string(word) + "' is not a switch of the translator, or out of its range",
+        "use a comma-separated list of: fast, interpreter, stats, one-insn, one-tlb, no-link, trace, slow-memory, "
+        "fallback, flush=N, random-irq=SEED, buffer=MiB");
   }
   return options;
 }

@@ -15,6 +15,7 @@ struct TranslatorOptions {
   // Stress switches: each makes a rare path the usual one.
   bool one_insn = false;     ///< blocks of one guest instruction
   bool one_tlb = false;      ///< a TLB that holds one page
+  bool trace = false;        ///< a line per block entry on standard error: pc and the general registers' sum
   bool no_link = false;      ///< every block returns to the dispatcher
   bool slow_memory = false;  ///< host code never takes the TLB fast path
   bool fallback = false;     ///< host code calls the interpreter's function for every operation that has one
@@ -24,8 +25,8 @@ struct TranslatorOptions {
   u64 buffer_bytes = u64{256} << 20;  ///< size of the host code buffer
 };
 
-/// Parses a comma-separated list: fast, interpreter, stats, one-insn, one-tlb, no-link, slow-memory, fallback, flush=N,
-/// random-irq=SEED, buffer=MiB. Errors name the word.
+/// Parses a comma-separated list: fast, interpreter, stats, one-insn, one-tlb, no-link, trace, slow-memory, fallback,
+/// flush=N, random-irq=SEED, buffer=MiB. Errors name the word.
 [[nodiscard]] Result<TranslatorOptions> parse_options(std::string_view text);
 
 }  // namespace solder::run

@@ -1,5 +1,6 @@
 #include "translator/run/runner.h"
 
+#include <fmt/core.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -77,6 +78,8 @@ cpu::ExitReason Runner::loop() {
       if (halted(reason)) return reason;
       take_interrupt();
     }
+    if (engine_.options().trace) [[unlikely]]
+      trace();
     if (alone_) {
       run_alone();
     } else if (interpreter) {
@@ -86,6 +89,17 @@ cpu::ExitReason Runner::loop() {
     }
     if (!fault_.empty()) return cpu::ExitReason::fault;
   }
+}
+
+void Runner::trace() const {
+  u64 sum = state_.flags & (ir::kFlagN | ir::kFlagZ | ir::kFlagC | ir::kFlagV);
+  for (const u16 offset : guest_->layout().hot_registers) {
+    u64 value = 0;
+    std::memcpy(&value, reinterpret_cast<const std::byte*>(&state_) + offset, sizeof value);
+    sum = (sum ^ value) * 0x9e37'79b9'7f4a'7c15U;
+    sum ^= sum >> 29;
+  }
+  fmt::print(stderr, "{} {:x} {:016x}\n", index_, state_.pc, sum);
 }
 
 bool Runner::service(cpu::ExitReason& reason) {

@@ -68,6 +68,7 @@ class Runner final : public ir::TlbControl, private GuestMemoryOwner {
   /// Handles exit_request; true: `reason` says why run returns.
   bool service(cpu::ExitReason& reason);
   bool halted(cpu::ExitReason& reason);
+  void trace() const;
   void take_interrupt();
   /// The block at state.pc, or null: a fault was raised, or it must run alone.
   TranslatedBlock* find_block();

@@ -3,7 +3,7 @@
 
 const char test_name[] = "smp";
 
-#define ROUNDS 3000
+#define ROUNDS 300
 
 static volatile u64 ready __attribute__((aligned(64)));
 static volatile u64 data __attribute__((aligned(64))), flag __attribute__((aligned(64)));
@@ -92,7 +92,7 @@ void test_main(void) {
   for (u64 i = 0; i < ROUNDS; ++i) add_exclusive(&counter);
   meet(0);
   check("exclusive adds", counter, 2 * ROUNDS);
-  for (u64 i = 0; i < 500; ++i) {
+  for (u64 i = 0; i < 200; ++i) {
     volatile u64 *old = (volatile u64 *)pages[i & 1];
     *(volatile u64 *)pages[1 - (i & 1)] = i;
     map(window_table, 0, pages[1 - (i & 1)], 0);

@@ -241,11 +241,15 @@ void Emitter::load_carry(u32 value, bool inverted) {
 
 u32 Emitter::find_fused(u32 i, Op op) const {
   const Inst& inst = an_.insts[i];
+  const auto same = [&](u32 x, u32 y) {
+    return x == y || (r_.is_constant(x) && r_.is_constant(y) && r_.constant(x) == r_.constant(y));
+  };
+  const bool carry = inst.op == Op::adc || inst.op == Op::sbc;
   const u32 end = std::min<u32>(i + 4, static_cast<u32>(an_.insts.size()));
   for (u32 j = i + 1; j < end; ++j) {
     const Inst& other = an_.insts[j];
-    if (other.op == op && an_.skip[j] == 0 && other.a == inst.a && other.b == inst.b &&
-        static_cast<Type>(other.sub) == inst.type && (inst.op == Op::add || inst.op == Op::sub || other.c == inst.c)) {
+    if (other.op == op && an_.skip[j] == 0 && other.a == inst.a && same(other.b, inst.b) &&
+        static_cast<Type>(other.sub) == inst.type && (!carry || other.c == inst.c)) {
       return j;
     }
   }

@@ -182,7 +182,7 @@ std::string value_text(const tree::Property& property) {
     const auto strings = property.strings();
     if (strings) out = fmt::format("\"{}\"", fmt::join(*strings, "\", \""));
   } else if (const auto cells = property.cells(); cells && property.form != tree::Form::bytes) {
-    out = "<";
+    out.push_back('<');  // GCC 12 misjudges an assignment of the literal (PR 105651)
     for (const u32 cell : *cells) out += fmt::format("{}{:#x}", out.size() > 1 ? " " : "", cell);
     out += ">";
   }

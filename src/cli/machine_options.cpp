@@ -10,11 +10,12 @@ void MachineOptions::add_to(CLI::App& app, bool positional) {
         "a built-in board, or .dts, .dtb and .dtbo files; composed in order, later wins (default: virt-arm64)");
   app.add_option("--machine", machines, "the same as MACHINE")->allow_extra_args(false);
   app.add_option("--kernel", kernel, "the kernel: an Image, gzip-compressed or not, EFI stub or not")
-      ->type_name("FILE");
-  app.add_option("--initrd", initrd, "the initial RAM disk")->type_name("FILE");
-  app.add_option("--append", append, "added to the kernel's command line")->type_name("TEXT");
-  app.add_option("--cpus", cpus, "how many CPUs")->type_name("N");
-  app.add_option("--memory", memory, "how much RAM: 512M, 2G")->type_name("SIZE");
+      ->type_name("FILE")
+      ->take_last();
+  app.add_option("--initrd", initrd, "the initial RAM disk")->type_name("FILE")->take_last();
+  app.add_option("--append", append, "added to the kernel's command line")->type_name("TEXT")->take_last();
+  app.add_option("--cpus", cpus, "how many CPUs")->type_name("N")->take_last();
+  app.add_option("--memory", memory, "how much RAM: 512M, 2G")->type_name("SIZE")->take_last();
   app.add_option("--disk", disks, "a raw disk image on a virtio slot: FILE[,readonly]; may be repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
@@ -22,7 +23,8 @@ void MachineOptions::add_to(CLI::App& app, bool positional) {
       ->type_name("NET")
       ->allow_extra_args(false);
   app.add_option("--console", console, "where the console goes: stdio, file=F, pty, unix=F or null")
-      ->type_name("WHERE");
+      ->type_name("WHERE")
+      ->take_last();
 }
 
 Result<std::unique_ptr<tree::Tree>> MachineOptions::compose() const {

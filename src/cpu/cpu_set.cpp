@@ -26,10 +26,16 @@ void VcpuThread::start() {
 }
 
 bool VcpuThread::power_on(const EntryState& entry) {
-  const std::lock_guard guard(mutex_);
-  // The caller's thread prepares the CPU: it is off, so its own thread does not touch it.
-  if (powered_.load(std::memory_order_acquire) || in_guest_) return false;
+  {
+    const std::lock_guard guard(mutex_);
+    if (powered_.load(std::memory_order_acquire) || in_guest_ || starting_) return false;
+    starting_ = true;
+  }
+  // The caller's thread prepares the CPU: it is off, so its own thread does not touch it. Without the mutex: the reset
+  // may drop an interrupt wire, whose controller wakes CPUs with its own lock held.
   vcpu_->reset(entry);
+  const std::lock_guard guard(mutex_);
+  starting_ = false;
   powered_.store(true, std::memory_order_release);
   condition_.notify_one();
   return true;

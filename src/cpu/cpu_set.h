@@ -50,6 +50,7 @@ class VcpuThread {
   std::atomic<bool> powered_{false};
   bool woken_ = false;
   bool in_guest_ = false;
+  bool starting_ = false;  // between the two halves of power_on
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };

@@ -79,6 +79,7 @@ u64 Arm64Cpu::key() const {
   }
   if ((s.sctlr_el1 & kSctlrA) != 0) k |= key::kAlignCheck;
   if (s.illegal != 0) k |= key::kIllegal;
+  if (step_active()) k |= s.ss != 0 ? key::kStep : key::kStep | key::kStepPending;
   k |= ((s.fpcr >> 22) & 3) << key::kRoundShift;
   if (bit(s.fpcr, 24)) k |= key::kFlushToZero;
   if (bit(s.fpcr, 25)) k |= key::kDefaultNan;
@@ -190,6 +191,7 @@ void Arm64Cpu::reset(const cpu::EntryState& entry) {
   s.sp_sel = 1;
   s.daif = kDaifD | kDaifA | kDaifI | kDaifF;
   s.pan = s.uao = s.illegal = 0;
+  s.ss = s.stepping = 0;
   s.waiting = 0;
   s.sctlr_el1 = kSctlrReset;
   s.cpacr_el1 = 0;

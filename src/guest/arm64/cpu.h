@@ -62,6 +62,8 @@ class Arm64Cpu final : public ir::GuestCpu {
   void take_exception(u32 esr, u64 return_address, std::optional<u64> far = std::nullopt);
   /// ERET: state from SPSR_EL1 and ELR_EL1.
   void exception_return();
+  /// Software step is active at this level (DDI 0487, D2.12.3).
+  [[nodiscard]] bool step_active() const;
   /// PSTATE as SPSR has it.
   [[nodiscard]] u64 pstate() const;
   /// To be called after any change of what key() or context_key() look at.

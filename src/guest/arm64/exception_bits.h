@@ -8,6 +8,7 @@ namespace solder::arm64 {
 
 namespace spsr {
 inline constexpr u64 kIllegal = 1U << 20;
+inline constexpr u64 kSoftwareStep = 1U << 21;
 inline constexpr u64 kPan = 1U << 22;
 inline constexpr u64 kUao = 1U << 23;
 }  // namespace spsr

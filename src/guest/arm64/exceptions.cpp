@@ -23,8 +23,26 @@ u64 Arm64Cpu::pstate() const {
   if (s.uao != 0) value |= spsr::kUao;
   if (s.pan != 0) value |= spsr::kPan;
   if (s.illegal != 0) value |= spsr::kIllegal;
+  if (s.ss != 0) value |= spsr::kSoftwareStep;
   if (s.el == 1) value |= 4 | s.sp_sel;
   return value;
+}
+
+namespace {
+
+constexpr u64 kMdscrSs = 1;
+constexpr u64 kMdscrKde = 1U << 13;
+
+/// Whether debug exceptions are enabled at `el`, going by the debug registers and PSTATE.D.
+bool debug_enabled(const Arm64State& s, u32 el) {
+  if (s.os_lock != 0 || (s.osdlr_el1 & 1) != 0) return false;
+  return el == 0 || ((s.mdscr_el1 & kMdscrKde) != 0 && (s.daif & kDaifD) == 0);
+}
+
+}  // namespace
+
+bool Arm64Cpu::step_active() const {
+  return (state_.mdscr_el1 & kMdscrSs) != 0 && debug_enabled(state_, state_.el);
 }
 
 void Arm64Cpu::set_level(u32 el, u32 sp_sel) {
@@ -47,6 +65,8 @@ void Arm64Cpu::enter_exception(u64 vector, u64 return_address) {
   set_level(1, 1);
   s.daif = kDaifD | kDaifA | kDaifI | kDaifF;
   s.illegal = 0;
+  s.ss = 0;
+  s.stepping = 0;
   s.uao = 0;
   if ((s.sctlr_el1 & kSctlrSpan) == 0) s.pan = 1;
   s.waiting = 0;
@@ -57,6 +77,8 @@ void Arm64Cpu::enter_exception(u64 vector, u64 return_address) {
 void Arm64Cpu::take_exception(u32 esr, u64 return_address, std::optional<u64> far) {
   state_.esr_el1 = esr;
   if (far) state_.far_el1 = *far;
+  // An instruction that did not complete is stepped again after the return.
+  if (state_.stepping != 0 && return_address == state_.core.pc) state_.ss = 1;
   enter_exception(kVectorSync, return_address);
 }
 
@@ -89,6 +111,7 @@ void Arm64Cpu::exception_return() {
   Arm64State& s = state_;
   const u64 from = s.spsr_el1;
   const u64 mode = from & 0x1f;
+  const bool debugged_here = debug_enabled(s, s.el);
   // AArch32, EL2 and EL3 are not there; returning to them is illegal (DDI 0487, D1.3.6).
   const bool legal = mode == 0 || mode == 4 || mode == 5;
   s.core.flags = flags_of(from);
@@ -99,6 +122,10 @@ void Arm64Cpu::exception_return() {
     s.uao = (from & spsr::kUao) != 0;
     set_level(mode == 0 ? 0 : 1, mode == 5 ? 1 : 0);
   }
+  // Stepping begins with the return from where debug exceptions were off to where they are on.
+  const bool steps = (s.mdscr_el1 & kMdscrSs) != 0 && !debugged_here && debug_enabled(s, s.el);
+  s.ss = steps && (from & spsr::kSoftwareStep) != 0;
+  s.stepping = 0;
   s.core.pc = s.elr_el1;
   s.core.monitor_address = ir::kNoMonitor;
   s.event.store(1, std::memory_order_relaxed);

@@ -186,6 +186,10 @@ u64 write_daif(CoreState* core, u64 value, u64, u64) {
   Arm64State& s = state_of(core);
   s.daif = static_cast<u32>(value) & (kDaifD | kDaifA | kDaifI | kDaifF);
   s.cpu->interrupt_mask_changed();
+  if ((s.mdscr_el1 & 1) != 0) {  // PSTATE.D decides about stepping at EL1
+    s.cpu->mode_changed();
+    core->exit_request.fetch_or(ir::kExitKick, std::memory_order_acq_rel);
+  }
   return kStay;
 }
 
@@ -313,6 +317,24 @@ u64 tlb_barrier(CoreState* core, u64, u64, u64) {
   return kStay;
 }
 
+u64 step_begin(CoreState* core, u64 kind, u64, u64) {
+  Arm64State& s = state_of(core);
+  s.ss = 0;
+  s.stepping = static_cast<u32>(kind);
+  // The exception is due when this instruction is done: its block's exit must not lead on.
+  core->key = s.cpu->key();
+  core->exit_request.fetch_or(ir::kExitKick, std::memory_order_acq_rel);
+  return kStay;
+}
+
+u64 step_exception(CoreState* core, u64, u64, u64) {
+  Arm64State& s = state_of(core);
+  const u32 executed = s.stepping != 0 ? 1U << 24 : 0;  // ISV
+  const u32 exclusive = (s.stepping & 2) != 0 ? 1U << 6 : 0;
+  s.stepping = 0;
+  return take(s, syndrome(s.el == 0 ? 0x32 : 0x33, executed | exclusive | 0x22));
+}
+
 u64 el0_trap_check(CoreState* core, u64 check, u64 esr, u64) {
   Arm64State& s = state_of(core);
   const u64 control = static_cast<El0Check>(check) == El0Check::dc_zva ? kSctlrDze : kSctlrUma;
@@ -342,6 +364,8 @@ constexpr std::array<ir::Helper, static_cast<usize>(HelperId::count)> kHelpers =
   set(HelperId::address_translate, {"address_translate", address_translate, kStateOnly});
   set(HelperId::tlb_invalidate, {"tlb_invalidate", tlb_invalidate, kStateOnly});
   set(HelperId::tlb_barrier, {"tlb_barrier", tlb_barrier, kStateOnly});
+  set(HelperId::step_begin, {"step_begin", step_begin, kStateOnly});
+  set(HelperId::step_exception, {"step_exception", step_exception, kAll});
   set(HelperId::el0_trap_check, {"el0_trap_check", el0_trap_check, kAll});
   return table;
 }();

@@ -26,6 +26,8 @@ enum class HelperId : u16 {
   address_translate,  ///< AT: a = address, b = CRm<0>:op2
   tlb_invalidate,     ///< TLBI: a = Xt, b = CRm:op2
   tlb_barrier,        ///< DSB
+  step_begin,         ///< before the stepped instruction: a = 1, or 3 for a load-exclusive
+  step_exception,     ///< the software step exception
   el0_trap_check,     ///< a = El0Check, b = ESR: raises it at EL0 when the control bit says so
   count
 };

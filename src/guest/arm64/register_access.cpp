@@ -24,15 +24,12 @@ struct Named {
   u64 Arm64State::*field;
 };
 constexpr Named kNamed[] = {
-    {"SCTLR_EL1", &Arm64State::sctlr_el1},
-    {"CPACR_EL1", &Arm64State::cpacr_el1},
-    {"TTBR0_EL1", &Arm64State::ttbr0_el1},
-    {"TTBR1_EL1", &Arm64State::ttbr1_el1},
-    {"TCR_EL1", &Arm64State::tcr_el1},
-    {"MAIR_EL1", &Arm64State::mair_el1},
-    {"sp", &Arm64State::sp},
-    {"SP_EL0", &Arm64State::sp_el0},
-    {"SP_EL1", &Arm64State::sp_el1},
+    {"SCTLR_EL1", &Arm64State::sctlr_el1}, {"CPACR_EL1", &Arm64State::cpacr_el1},
+    {"TTBR0_EL1", &Arm64State::ttbr0_el1}, {"MDSCR_EL1", &Arm64State::mdscr_el1},
+    {"OSDLR_EL1", &Arm64State::osdlr_el1}, {"OSLAR_EL1", &Arm64State::os_lock},
+    {"TTBR1_EL1", &Arm64State::ttbr1_el1}, {"TCR_EL1", &Arm64State::tcr_el1},
+    {"MAIR_EL1", &Arm64State::mair_el1},   {"sp", &Arm64State::sp},
+    {"SP_EL0", &Arm64State::sp_el0},       {"SP_EL1", &Arm64State::sp_el1},
 };
 
 /// "x12" -> 12 when below `count`.
@@ -97,6 +94,7 @@ Status Arm64Cpu::set_register(const cpu::RegisterValue& value) {
     s.pan = (low & spsr::kPan) != 0;
     s.uao = (low & spsr::kUao) != 0;
     s.illegal = (low & spsr::kIllegal) != 0;
+    s.ss = (low & spsr::kSoftwareStep) != 0;
     s.el = mode == 0 ? 0 : 1;  // the stack pointers are registers of their own here: no exchange
     s.sp_sel = mode == 4 ? 0 : 1;
     mode_changed();

@@ -122,7 +122,9 @@ void SetSpSel(Translate& t, Insn i) {
 
 void DaifSet(Translate& t, Insn i) {
   check_el0(t, i, El0Check::interrupt_mask);
-  t.ir.put(SOLDER_ARM64_OFFSET(daif), t.ir.or_(daif(t), t.ir.c32(i.bits(11, 8) << 6)));
+  const Value masked = t.ir.or_(daif(t), t.ir.c32(i.bits(11, 8) << 6));
+  if (t.el1() && t.has_key(key::kStep)) return set_daif(t, masked);  // masking D ends stepping
+  t.ir.put(SOLDER_ARM64_OFFSET(daif), masked);
 }
 
 void DaifClear(Translate& t, Insn i) {

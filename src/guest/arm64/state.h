@@ -17,17 +17,19 @@ class Arm64Cpu;
 /// Mode bits that translated code depends on; together they are the block key (GuestCpu::key).
 /// Every change of what a bit stands for ends the block and goes through Arm64Cpu::mode_changed.
 namespace key {
-inline constexpr u64 kEl1 = 1U << 0;          ///< PSTATE.EL: 1 at EL1, 0 at EL0
-inline constexpr u64 kFpTrapped = 1U << 1;    ///< FP and SIMD trap (CPACR_EL1.FPEN)
-inline constexpr unsigned kRoundShift = 2;    ///< FPCR.RMode, two bits
-inline constexpr u64 kFlushToZero = 1U << 4;  ///< FPCR.FZ
-inline constexpr u64 kDefaultNan = 1U << 5;   ///< FPCR.DN
-inline constexpr u64 kAltHalf = 1U << 6;      ///< FPCR.AHP
-inline constexpr u64 kSpCheck = 1U << 7;      ///< SCTLR_EL1.SA or SA0: SP as base must be 16-byte aligned
-inline constexpr u64 kAlignCheck = 1U << 8;   ///< SCTLR_EL1.A: all unaligned accesses fault
-inline constexpr u64 kUao = 1U << 9;          ///< PSTATE.UAO: LDTR and STTR are as privileged as LDR and STR
-inline constexpr u64 kIllegal = 1U << 10;     ///< PSTATE.IL: every instruction faults
-inline constexpr u64 kSpEl0 = 1U << 11;       ///< at EL1 with PSTATE.SP = 0
+inline constexpr u64 kEl1 = 1U << 0;           ///< PSTATE.EL: 1 at EL1, 0 at EL0
+inline constexpr u64 kFpTrapped = 1U << 1;     ///< FP and SIMD trap (CPACR_EL1.FPEN)
+inline constexpr unsigned kRoundShift = 2;     ///< FPCR.RMode, two bits
+inline constexpr u64 kFlushToZero = 1U << 4;   ///< FPCR.FZ
+inline constexpr u64 kDefaultNan = 1U << 5;    ///< FPCR.DN
+inline constexpr u64 kAltHalf = 1U << 6;       ///< FPCR.AHP
+inline constexpr u64 kSpCheck = 1U << 7;       ///< SCTLR_EL1.SA or SA0: SP as base must be 16-byte aligned
+inline constexpr u64 kAlignCheck = 1U << 8;    ///< SCTLR_EL1.A: all unaligned accesses fault
+inline constexpr u64 kUao = 1U << 9;           ///< PSTATE.UAO: LDTR and STTR are as privileged as LDR and STR
+inline constexpr u64 kIllegal = 1U << 10;      ///< PSTATE.IL: every instruction faults
+inline constexpr u64 kSpEl0 = 1U << 11;        ///< at EL1 with PSTATE.SP = 0
+inline constexpr u64 kStep = 1U << 12;         ///< software step is active (DDI 0487, D2.12)
+inline constexpr u64 kStepPending = 1U << 13;  ///< and its exception comes before the next instruction
 }  // namespace key
 
 /// FPCR's bits that this CPU has (DDI 0487, FPCR): AHP, DN, FZ, RMode. Trapped exceptions and FZ16 are not there.
@@ -58,7 +60,11 @@ struct Arm64State {
   u32 sp_sel = 1;  ///< PSTATE.SP
   u32 pan = 0;
   u32 uao = 0;
+  u32 ss = 0;       ///< PSTATE.SS
   u32 illegal = 0;  ///< PSTATE.IL
+
+  /// Of software step: bit 0: the stepped instruction runs or has run; bit 1: it is a load-exclusive.
+  u32 stepping = 0;
 
   /// Input lines that are high: bit 0 IRQ, bit 1 FIQ. Written by any thread.
   std::atomic<u32> lines{0};

@@ -274,8 +274,23 @@ void write_pmintenclr(Arm64Cpu& cpu, u64 v) {
 
 // -- debug
 
+u64 read_mdscr(Arm64Cpu& cpu) {
+  return cpu.arch().mdscr_el1;
+}
+void write_mdscr(Arm64Cpu& cpu, u64 value) {
+  cpu.arch().mdscr_el1 = value & 0x6ff8f001;
+  cpu.mode_changed();
+}
 void write_oslar(Arm64Cpu& cpu, u64 value) {
   cpu.arch().os_lock = value & 1;
+  cpu.mode_changed();
+}
+u64 read_osdlr(Arm64Cpu& cpu) {
+  return cpu.arch().osdlr_el1;
+}
+void write_osdlr(Arm64Cpu& cpu, u64 value) {
+  cpu.arch().osdlr_el1 = value & 1;
+  cpu.mode_changed();
 }
 u64 read_oslsr(Arm64Cpu& cpu) {
   return 0x8 | (cpu.arch().os_lock << 1);

@@ -66,16 +66,17 @@ void Translate::jump(u64 target) {
 void Translate::run() {
   ir::Block& block = ir.block();
   block.fp_rules = ir::FpRules::arm;
-  if ((request_.pc & 3) != 0) {
+  if (has_key(key::kStepPending) || (request_.pc & 3) != 0) {
     ir.insn_start(0);
-    helper(Type::i64, HelperId::pc_misaligned);
+    // An odd pc may be the way out of a stepped instruction's SP check, so it comes first.
+    helper(Type::i64, (request_.pc & 3) != 0 ? HelperId::pc_misaligned : HelperId::step_exception);
     ir.exit_dispatch();
     block.guest_insts = 1;
     block.guest_bytes = 1;
     return;
   }
   const std::span<const u8> code = request_.code;
-  const u32 limit = request_.single ? 1 : request_.max_insts;
+  const u32 limit = request_.single || has_key(key::kStep) ? 1 : request_.max_insts;
   while (!ended_) {
     if (block.guest_insts != 0 && (block.guest_insts >= limit || next_ + 4 > code.size())) {
       ir.exit_direct(next_);
@@ -88,6 +89,10 @@ void Translate::run() {
     ir.insn_start(delta_);
     ++block.guest_insts;
     if (block.guest_bytes < next_) block.guest_bytes = static_cast<u32>(next_);
+    if (has_key(key::kStep)) {
+      const bool load_exclusive = (insn.word & 0x3fc00000) == 0x08400000;
+      helper(Type::i64, HelperId::step_begin, ir.c64(load_exclusive ? 3 : 1));
+    }
     if (has_key(key::kIllegal)) {
       raise(syndrome(0x0e, 0));
       continue;

@@ -13,8 +13,12 @@ namespace {
 // The architected timer's rate: what its node says, else what the CPU's default is.
 void apply_timer_rate(const Plan& plan, cpu::CpuRequest& request) {
   for (const auto& entry : plan.nodes) {
-    if (entry.role != Role::modelled || !entry.node->is_compatible("arm,armv8-timer")) continue;
-    if (const auto hz = entry.node->u32_value("clock-frequency"); hz && *hz != 0) request.timer_hz = *hz;
+    const tree::Node& node = *entry.node;
+    if (entry.role != Role::modelled ||
+        (!node.is_compatible("arm,armv8-timer") && !node.is_compatible("arm,armv7-timer"))) {
+      continue;
+    }
+    if (const auto hz = node.u32_value("clock-frequency"); hz && *hz != 0) request.timer_hz = *hz;
   }
 }
 

@@ -84,6 +84,9 @@ class Pmu final : public device::Device {
 
 const device::Registration kTimer{"arm,armv8-timer", device::make<Timer>,
                                   "Arm generic timer of the CPUs (DDI 0487, D11)"};
+// QEMU's tree says this unless it was dumped for a 64-bit CPU model; the timer is the same.
+const device::Registration kTimerV7{"arm,armv7-timer", device::make<Timer>,
+                                    "Arm generic timer of the CPUs (DDI 0406, B8)"};
 
 constexpr std::string_view kPmuSummary = "Performance monitors of the CPUs (DDI 0487, D12)";
 const device::Registration kPmu{"arm,armv8-pmuv3", device::make<Pmu>, kPmuSummary};

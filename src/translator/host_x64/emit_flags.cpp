@@ -225,6 +225,7 @@ void Emitter::load_carry(u32 value, bool inverted) {
     return;
   }
   if (host_flags_ == value) {
+    preserve_flags();
     image_to_rax();
     a_.bt(a_.eax, 8);
     if (inverted) a_.cmc();

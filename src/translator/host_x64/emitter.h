@@ -178,12 +178,20 @@ class Emitter {
   bool vector_narrow(u32 i, ir::VecAttr attr);
   bool vector_permute(u32 i, ir::VecAttr attr);
   bool vector_reduce(u32 i, ir::VecAttr attr);
+  /// One host instruction on all lanes; false when there is none.
+  bool lane_wise(ir::Op op, bool sign, ir::Lane lane, u8 to, u8 a, u8 b);
+  void widen(u8 to, u8 from, ir::Lane lane, bool sign);
+  void even_lanes(u8 to, u8 from, ir::Lane lane);
+  void unzip(u8 to, u8 a, u8 b, ir::Lane lane, ir::Width width, bool odd);
   bool floating(u32 i);
   bool float_arithmetic(u32 i, ir::FpAttr attr);
   bool float_minmax(u32 i, ir::FpAttr attr);
   bool float_compare(u32 i, ir::FpAttr attr);
   bool float_convert(u32 i, ir::FpAttr attr);
   bool float_integer(u32 i, ir::FpAttr attr);
+  u8 participating(u8 scratch, u8 from, ir::Width width);
+  Near check_result(u8 result, ir::FpAttr attr, bool may_be_tiny);
+  void deliver(u8 to, u8 from, ir::FpAttr attr);
   void float_fixup(const Stub& stub);
   void add_fixup(u32 i, Near from, u8 result);
   bool crypto(u32 i);
@@ -192,6 +200,11 @@ class Emitter {
   [[nodiscard]] Xbyak::Address constant(Const c, u32 bytes_in = 0) const {
     const void* at = config_.thunks.constants + static_cast<usize>(c) * 16 + bytes_in;
     return a_.ptr[a_.rip + at];
+  }
+
+  Xbyak::Xmm constant_in(u8 reg, Const c) {
+    a_.vmovdqa(a_.x(reg), constant(c));
+    return a_.x(reg);
   }
 
   struct PendingCall {

@@ -41,7 +41,36 @@ struct Thunks {
 };
 
 /// Vector constants that code refers to, 16 bytes each: the value in every lane.
-enum class Const : u8 { abs_s, abs_d, sign_s, sign_d, min_normal_s, min_normal_d, all_ones, count };
+enum class Const : u8 {
+  abs_s,
+  abs_d,
+  sign_s,
+  sign_d,
+  min_normal_s,
+  min_normal_d,
+  all_ones,
+  low_byte,
+  low_half,    ///< the lowest lane only
+  even_bytes,  ///< 0x00ff in every 16-bit lane
+  pack_bytes,
+  pack_halves,  ///< shuffles: the even bytes, or 16-bit lanes, to the lower half
+  reverse_16_b,
+  reverse_32_b,
+  reverse_64_b,
+  reverse_32_h,
+  reverse_64_h,  ///< shuffles: lanes in containers
+  nibbles,
+  popcounts,  ///< 0x0f bytes; the popcount of every nibble
+  sixteen,
+  beyond,  ///< for table lookups: 16s, and 0x70s
+  minus_one_s,
+  minus_one_d,
+  two32_s,
+  two32_d,
+  two63_s,
+  two63_d,
+  count
+};
 
 struct LeaveResult {
   u64 why;

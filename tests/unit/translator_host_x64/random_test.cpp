@@ -113,24 +113,45 @@ TEST(RandomBlocks, Fallback) {
   }
 }
 
-/// One operation at a time, so that a failure names it.
-TEST(RandomBlocks, EveryOperation) {
+/// Floating point as guests mostly run it: the modes that have inline code.
+TEST(RandomBlocks, FloatsInDefaultMode) {
   test::HostMachine machine;
-  for (u8 i = 0; i < static_cast<u8>(ir::Op::count); ++i) {
-    const auto op = static_cast<ir::Op>(i);
-    if ((ir::info(op).traits & ir::kPureOp) == 0 || op <= ir::Op::put || op == ir::Op::v_const) continue;
-    test::RandomIrOptions options;
-    options.only = {op};
-    options.memory = options.calls = options.exclusives = false;
-    for (u64 seed = 0; seed < 200; ++seed) {
-      compare(machine, seed + 1000 * i, options);
-      if (testing::Test::HasFatalFailure()) {
-        ADD_FAILURE() << "operation " << ir::name(op);
-        break;
-      }
+  test::RandomIrOptions options;
+  options.fp_modes = options.half_precision = false;
+  options.memory = options.calls = options.exclusives = options.side_exits = false;
+  for (u8 i = static_cast<u8>(ir::Op::f_add); i < static_cast<u8>(ir::Op::aes_e); ++i) {
+    options.only = {static_cast<ir::Op>(i)};
+    for (u64 seed = 0; seed < 300; ++seed) {
+      compare(machine, 500000 + seed + 1000 * i, options);
+      if (testing::Test::HasFatalFailure()) return;
     }
   }
 }
+
+/// One operation at a time, so that a failure names it.
+class EveryOperation : public testing::TestWithParam<ir::Op> {};
+
+TEST_P(EveryOperation, LikeTheInterpreter) {
+  test::HostMachine machine;
+  test::RandomIrOptions options;
+  options.only = {GetParam()};
+  options.memory = options.calls = options.exclusives = false;
+  for (u64 seed = 0; seed < 300; ++seed) {
+    compare(machine, seed + 1000 * static_cast<u64>(GetParam()), options);
+    if (HasFatalFailure()) return;
+  }
+}
+
+std::vector<ir::Op> pure_operations() {
+  std::vector<ir::Op> all;
+  for (u8 i = 0; i < static_cast<u8>(ir::Op::count); ++i) {
+    const auto op = static_cast<ir::Op>(i);
+    if ((ir::info(op).traits & ir::kPureOp) != 0 && op > ir::Op::put && op != ir::Op::v_const) all.push_back(op);
+  }
+  return all;
+}
+INSTANTIATE_TEST_SUITE_P(Pure, EveryOperation, testing::ValuesIn(pure_operations()),
+                         [](const auto& test_info) { return std::string(ir::name(test_info.param)); });
 
 }  // namespace
 }  // namespace solder

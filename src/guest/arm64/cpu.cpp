@@ -45,7 +45,7 @@ Arm64Cpu::Arm64Cpu(const cpu::CpuRequest& request)
     : index_(request.index),
       memory_(request.memory),
       timer_(request.clock, request.timers, request.timer_hz),
-      pmu_(request.clock) {
+      pmu_(request.clock, request.timers) {
   state_.cpu = this;
   state_.midr_el1 = id::kMidr;
   // Affinity in bits 39..32 and 23..0; bit 31 is one.
@@ -202,7 +202,7 @@ void Arm64Cpu::reset(const cpu::EntryState& entry) {
   s.os_lock = 1;
   s.pmuserenr_el0 = 0;
   lower_half_used_ = false;
-  pmu_.set_control(0);
+  pmu_.reset();
   timer_.reset();
   if (tlb_ != nullptr) tlb_->flush_all(false);
   mode_changed();
@@ -210,9 +210,10 @@ void Arm64Cpu::reset(const cpu::EntryState& entry) {
 
 void Arm64Cpu::connect_output(u32 index, interrupt::LevelWire wire) {
   // arm,armv8-timer: secure physical, non-secure physical, virtual, hypervisor; then the PMU. The secure and the
-  // hypervisor timer do not exist here, and the cycle counter raises no interrupt.
+  // hypervisor timer do not exist here.
   if (index == 1) timer_.connect(GenericTimer::kPhysical, wire);
   if (index == 2) timer_.connect(GenericTimer::kVirtual, wire);
+  if (index == 4) pmu_.connect(wire);
 }
 
 void Arm64Cpu::add_system_registers(cpu::SystemRegisters& registers) {

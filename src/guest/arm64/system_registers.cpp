@@ -229,7 +229,6 @@ void write_pmcntenclr(Arm64Cpu& cpu, u64 v) {
   cpu.pmu().disable(v);
 }
 u64 read_pmovs(Arm64Cpu& cpu) {
-  (void)cpu.pmu().cycles();  // notices an overflow
   return cpu.pmu().overflow();
 }
 void write_pmovsclr(Arm64Cpu& cpu, u64 v) {

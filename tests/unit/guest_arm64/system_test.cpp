@@ -199,6 +199,28 @@ TEST(Pmu, CycleCounterCountsWhenEnabled) {
   queue.stop();
 }
 
+TEST(Pmu, OverflowInterrupts) {
+  time::Clock clock;
+  time::TimerQueue queue(clock);
+  Sink sink;
+  {
+    Machine m(&clock, &queue);
+    interrupt::LevelWire wire;
+    wire.connect(&sink, 0);
+    m.cpu().connect_output(4, wire);
+    Pmu& pmu = m.cpu().pmu();
+    pmu.set_cycles(~u64{0} - 1000);
+    pmu.enable(Pmu::kCycleBit);
+    pmu.enable_interrupts(Pmu::kCycleBit);
+    pmu.set_control(0x41);
+    EXPECT_TRUE(sink.wait_for(0));
+    EXPECT_EQ(pmu.overflow(), Pmu::kCycleBit);
+    pmu.clear_overflow(Pmu::kCycleBit);
+    EXPECT_FALSE(sink.level(0));
+  }
+  queue.stop();
+}
+
 class Device final : public cpu::SystemRegisters {
  public:
   [[nodiscard]] bool has(u32 encoding) const override { return encoding == sysreg_encoding(3, 0, 12, 12, 0); }

@@ -70,7 +70,7 @@ class Arm64Cpu final : public ir::GuestCpu {
   void mode_changed();
   /// After DAIF changed: makes the run time look at interrupts when one is pending and unmasked.
   void interrupt_mask_changed();
-  /// Before TTBR0_EL1, TTBR1_EL1 or TCR_EL1 change: `same_lower_half` tells whether TTBR0 and ASID stay.
+  /// Before TTBR0_EL1 or the ASID change: EL1's contexts forget the lower half, which is another process's from now on.
   void drop_lower_half();
   [[nodiscard]] u32 asid() const;
   /// Sets PSTATE.EL and SP, and exchanges the stack pointers.

@@ -106,7 +106,7 @@ bool update_descriptor(const memory::AddressSpace& space, Gpa address, u64 befor
   return true;
 }
 
-/// A walk from the root; empty `retry` result means a descriptor changed under us and the walk must start again.
+/// A walk from the root. `retry`: a descriptor changed under us and the walk must start again.
 struct Walker {
   const Arm64State& state;
   const memory::AddressSpace& space;

@@ -13,19 +13,23 @@ BlockTable::BlockTable() {
 TranslatedBlock* BlockTable::find(const u8* code, u64 key) const {
   const Slots& slots = *current_.load(std::memory_order_acquire);
   for (usize i = slots.start(code, key);; i = (i + 1) & slots.mask) {
-    TranslatedBlock* block = slots.at[i].load(std::memory_order_acquire);
-    if (block == nullptr) return nullptr;
+    const u8* there = slots.at[i].code.load(std::memory_order_acquire);
+    if (there == nullptr) return nullptr;
+    if (there != code) continue;
+    // A slot that is just taken over may still show the old block, or the new one already: the block itself decides.
+    TranslatedBlock* block = slots.at[i].block.load(std::memory_order_acquire);
     if (block->code == code && block->key == key && block->alive.load(std::memory_order_acquire)) return block;
   }
 }
 
 void BlockTable::place(Slots& slots, TranslatedBlock* block) {
   for (usize i = slots.start(block->code, block->key);; i = (i + 1) & slots.mask) {
-    TranslatedBlock* old = slots.at[i].load(std::memory_order_relaxed);
+    const TranslatedBlock* old = slots.at[i].block.load(std::memory_order_relaxed);
     const bool replaces = old != nullptr && !old->alive.load(std::memory_order_relaxed);
     if (old != nullptr && !replaces) continue;
     if (!replaces) ++used_;
-    slots.at[i].store(block, std::memory_order_release);
+    slots.at[i].block.store(block, std::memory_order_release);
+    slots.at[i].code.store(block->code, std::memory_order_release);
     return;
   }
 }
@@ -37,7 +41,7 @@ void BlockTable::insert(TranslatedBlock* block) {
     auto bigger = std::make_unique<Slots>(bits);
     used_ = 0;
     for (const auto& entry : slots->at) {
-      TranslatedBlock* old = entry.load(std::memory_order_relaxed);
+      TranslatedBlock* old = entry.block.load(std::memory_order_relaxed);
       if (old != nullptr && old->alive.load(std::memory_order_relaxed)) place(*bigger, old);
     }
     generations_.push_back(std::move(bigger));
@@ -49,7 +53,10 @@ void BlockTable::insert(TranslatedBlock* block) {
 
 void BlockTable::clear() {
   while (generations_.size() > 1) generations_.erase(generations_.begin());
-  for (auto& entry : generations_.front()->at) entry.store(nullptr, std::memory_order_relaxed);
+  for (Slot& entry : generations_.front()->at) {
+    entry.code.store(nullptr, std::memory_order_relaxed);
+    entry.block.store(nullptr, std::memory_order_relaxed);
+  }
   current_.store(generations_.front().get(), std::memory_order_release);
   used_ = 0;
 }

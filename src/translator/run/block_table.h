@@ -44,11 +44,16 @@ class BlockTable {
   [[nodiscard]] usize size() const { return used_; }
 
  private:
+  /// The code pointer again, so that a probe touches a block only when it is probably the one.
+  struct Slot {
+    std::atomic<const u8*> code{nullptr};
+    std::atomic<TranslatedBlock*> block{nullptr};
+  };
   struct Slots {
     explicit Slots(usize bits) : shift(64 - bits), mask((usize{1} << bits) - 1), at(usize{1} << bits) {}
     unsigned shift;
     usize mask;
-    std::vector<std::atomic<TranslatedBlock*>> at;
+    std::vector<Slot> at;
     [[nodiscard]] usize start(const u8* code, u64 key) const {
       // Fibonacci hashing; code addresses differ in the middle bits, keys in the low ones.
       return ((reinterpret_cast<u64>(code) >> 2) ^ (key << 44) ^ (key >> 20)) * 0x9e37'79b9'7f4a'7c15U >> shift;

@@ -16,7 +16,7 @@ u64 clock_rate(const tree::Tree& tree, const tree::Node& clock, int depth) {
   if (clock.is_compatible("fixed-clock")) return clock.u32_value("clock-frequency").value_or(0);
   if (clock.is_compatible("fixed-factor-clock") && depth < kClockDepth) {
     const auto parents = tree::phandle_list(tree, clock, "clocks", "#clock-cells");
-    if (!parents || parents->empty()) return 0;
+    if (!parents || parents->empty() || parents->front().target == nullptr) return 0;
     const u64 rate = clock_rate(tree, *parents->front().target, depth + 1);
     const u64 divide = clock.u32_value("clock-div").value_or(1);
     return divide == 0 ? 0 : rate * clock.u32_value("clock-mult").value_or(1) / divide;
@@ -33,7 +33,8 @@ Result<std::unique_ptr<NodePorts>> NodePorts::create(Fabric& fabric, Backends& b
     ports->specifiers_ = SOLDER_TRY(tree::interrupts(fabric.tree, node));
   if (node.has("clocks"))
     for (const auto& clock : SOLDER_TRY(tree::phandle_list(fabric.tree, node, "clocks", "#clock-cells")))
-      ports->clocks_.push_back(clock_rate(fabric.tree, *clock.target, 0));
+      // A phandle of 0 keeps a place free.
+      ports->clocks_.push_back(clock.target != nullptr ? clock_rate(fabric.tree, *clock.target, 0) : 0);
   const auto path = SOLDER_TRY(tree::dma_path(fabric.tree, node));
   std::vector<memory::DmaPort::Window> windows;
   if (!path.identity)

@@ -2,6 +2,7 @@
 /// pass, with the next uses that Analysis found.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <vector>
 
@@ -12,6 +13,14 @@ namespace solder::host_x64 {
 
 /// Thrown inside the room when a block needs more spill slots than the frame has; the block is then interpreted.
 struct TooComplex {};
+
+[[nodiscard]] constexpr u32 bit_of(u8 reg) {
+  return 1U << reg;
+}
+/// A spill slot's place in the frame.
+[[nodiscard]] constexpr usize spill_offset(i16 slot) {
+  return offsetof(Frame, spill) + static_cast<usize>(slot) * 16;
+}
 
 class Allocator {
  public:

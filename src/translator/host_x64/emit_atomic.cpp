@@ -98,7 +98,7 @@ void Emitter::store_exclusive(u32 i) {
     if (config_.pins.count() == 0) r_.take(kRbx);
   }
   const u8 address = r_.use(inst.a, true);
-  const u8 value = vector ? r_.use_x(inst.c) : r_.use(inst.c, false);
+  const u8 value = vector ? r_.use_x(inst.c) : r_.use(inst.c, bytes == 8);
   const u8 pointer = vector ? r_.temporary() : kRcx;
   const u8 to = r_.define_apart(i);
   a_.cmp(a_.qword[a_.state(offsetof(CoreState, monitor_address))], a_.g64(address));
@@ -189,8 +189,8 @@ void Emitter::compare_and_swap(u32 i) {
     if (config_.pins.count() == 0) r_.take(kRbx);
   }
   const u8 address = r_.use(inst.a, true);
-  const u8 expected = vector ? r_.use_x(inst.b) : r_.use(inst.b, false);
-  const u8 desired = vector ? r_.use_x(inst.c) : r_.use(inst.c, false);
+  const u8 expected = vector ? r_.use_x(inst.b) : r_.use(inst.b, bytes == 8);
+  const u8 desired = vector ? r_.use_x(inst.c) : r_.use(inst.c, bytes == 8);
   const u8 pointer = vector ? r_.temporary() : kRcx;
   const bool slow_only = (attr.big_endian && bytes > 1) || (vector && (bytes != 16 || !config_.features.cmpxchg16b));
   const u8 to = vector ? r_.define_x(i) : r_.define_apart(i);
@@ -275,7 +275,7 @@ void Emitter::read_modify_write(u32 i) {
       operation == Rmw::smax || operation == Rmw::smin || operation == Rmw::umax || operation == Rmw::umin;
   const bool slow_only = (attr.big_endian && bytes > 1) || (compares && bytes < 4);
   const u8 address = r_.use(inst.a, true);
-  const u8 operand = r_.use(inst.b, false);
+  const u8 operand = r_.use(inst.b, bytes == 8);
   const u8 fresh = r_.temporary();
   const u8 to = r_.define_apart(i);
   const Near miss = slow_only ? a_.jmp_near() : probe(address, 0, attr, true);

@@ -173,7 +173,7 @@ Emitter::StoreValue Emitter::store_value(u32 value, MemAttr attr) {
   if (!attr.big_endian && attr.order == ir::Order::none && r_.current(value) < 0) {
     stored.immediate = r_.imm32(value, attr.bytes() == 8);
   }
-  if (!stored.immediate) stored.reg = r_.use(value, false);
+  if (!stored.immediate) stored.reg = r_.use(value, attr.bytes() == 8);
   return stored;
 }
 

@@ -111,6 +111,7 @@ TEST(Golden, HostCode) {
     const auto compiled = machine.compiler->compile(block, 0x100);
     text += std::string("== ") + snippet.name + "\n" + machine.compiler->disassemble(*compiled) + "\n";
   }
+  if (text.find("cmp dword ptr") == std::string::npos) GTEST_SKIP() << "built without Zydis: no disassembly";
   if (std::getenv("SOLDER_UPDATE_GOLDEN") != nullptr) {
     std::ofstream(path) << text;
     return;

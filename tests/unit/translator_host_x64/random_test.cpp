@@ -8,6 +8,12 @@ namespace {
 using host_x64::Leave;
 using interpreter::End;
 
+/// SOLDER_FUZZ_ROUNDS=n runs n times as many blocks.
+u64 rounds() {
+  const char* text = std::getenv("SOLDER_FUZZ_ROUNDS");
+  return text == nullptr ? 1 : std::strtoull(text, nullptr, 10);
+}
+
 bool same_end(End end, Leave leave) {
   switch (end) {
     case End::next:
@@ -65,7 +71,7 @@ TEST_P(RandomBlocks, IntegersOnly) {
   test::HostMachine machine({}, GetParam());
   test::RandomIrOptions options;
   options.vectors = options.floats = options.crypto = options.exclusives = false;
-  for (u64 seed = 0; seed < 3000; ++seed) {
+  for (u64 seed = 0; seed < 3000 * rounds(); ++seed) {
     options.forwarding = seed % 2 == 0;
     compare(machine, seed, options);
     if (HasFatalFailure()) return;
@@ -75,7 +81,7 @@ TEST_P(RandomBlocks, IntegersOnly) {
 TEST_P(RandomBlocks, Everything) {
   test::HostMachine machine({}, GetParam());
   test::RandomIrOptions options;
-  for (u64 seed = 100000; seed < 105000; ++seed) {
+  for (u64 seed = 100000; seed < 100000 + 5000 * rounds(); ++seed) {
     options.forwarding = seed % 2 == 0;
     options.guest_insns = seed % 5 == 0 ? 40 : 12;
     compare(machine, seed, options);

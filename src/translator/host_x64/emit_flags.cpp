@@ -437,6 +437,8 @@ void Emitter::select(u32 i) {
       if (host_flags_ != value || r_.has_home(value) || r_.in_register_or_slot(value)) return;
       image_to_rax();
       a_.movzx(a_.g32(r_.settle(value)), a_.ax);
+      // To stay there until it is read below, even if this is its last use.
+      r_.use(value, false);
     };
     image_needed(inst.b);
     image_needed(inst.c);

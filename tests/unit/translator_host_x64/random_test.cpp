@@ -119,6 +119,15 @@ TEST(RandomBlocks, Fallback) {
   }
 }
 
+/// Blocks that found faults once.
+TEST(RandomBlocks, FoundFaultsBefore) {
+  test::HostMachine machine;
+  for (const u64 seed : {163706}) {
+    compare(machine, seed, {});
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
 /// Floating point as guests mostly run it: the modes that have inline code.
 TEST(RandomBlocks, FloatsInDefaultMode) {
   test::HostMachine machine;

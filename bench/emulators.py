@@ -66,7 +66,7 @@ def run(command, marker, timeout):
 def require(*programs):
     for program in programs:
         if shutil.which(program) is None:
-            sys.exit(f"{program} is missing: run scripts/dependencies --bench")
+            sys.exit(f"{program} is missing: run scripts/dependencies --tests")
     if not os.path.exists(os.path.join(ROOT, "build", "solder")):
         sys.exit("build/solder is missing: run ./run --build")
     if not os.path.exists(os.path.join(GUESTS, "vmlinuz-cloud")):

@@ -3,12 +3,16 @@
 #
 #   solder_room(tree DEPENDS base)              src/tree/**.cpp  -> solder_tree
 #   solder_room(models WHOLE DEPENDS device)    linked whole: its registrations are static objects nobody names
+#   solder_room(kvm EXCEPT arm64 …)             without the folders that match
 function(solder_room name)
-  cmake_parse_arguments(ROOM "WHOLE" "FOLDER" "DEPENDS;LIBRARIES" ${ARGN})
+  cmake_parse_arguments(ROOM "WHOLE" "FOLDER;EXCEPT" "DEPENDS;LIBRARIES" ${ARGN})
   if(NOT ROOM_FOLDER)
     set(ROOM_FOLDER ${name})
   endif()
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${ROOM_FOLDER}/*.cpp)
+  if(ROOM_EXCEPT)
+    list(FILTER sources EXCLUDE REGEX "/${ROOM_FOLDER}/${ROOM_EXCEPT}/")
+  endif()
   list(TRANSFORM ROOM_DEPENDS PREPEND solder_)
   if(NOT sources)
     add_library(solder_${name} INTERFACE)

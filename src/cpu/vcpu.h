@@ -26,14 +26,23 @@ enum class ExitReason : u8 {
   fault,     ///< an internal fault; `fault_text` says what and where
 };
 
-/// A register system of a device that the CPU reaches by instructions, not addresses (GICv3's ICC_*).
-/// `encoding` is op0:op1:CRn:CRm:op2 packed as A64 MRS has it in bits 20..5 (16 bits).
+/// A register system of a device that the CPU reaches by instructions, not addresses (GICv3's ICC_*, a local APIC's
+/// MSRs). `encoding` on arm64: op0:op1:CRn:CRm:op2 packed as A64 MRS has it in bits 20..5 (16 bits); on x86: the MSR's
+/// number. A write that the architecture answers with an exception (#GP) throws nothing: `allows` says so before.
 class SystemRegisters {
  public:
   virtual ~SystemRegisters() = default;
   [[nodiscard]] virtual bool has(u32 encoding) const = 0;
   virtual u64 read(u32 cpu, u32 encoding) = 0;
   virtual void write(u32 cpu, u32 encoding, u64 value) = 0;
+  /// Whether an access may be made; false raises #GP. `value` is what is written.
+  [[nodiscard]] virtual bool allows(u32 cpu, u32 encoding, bool write, u64 value) {
+    (void)cpu;
+    (void)encoding;
+    (void)write;
+    (void)value;
+    return true;
+  }
 };
 
 /// What firmware calls do (HVC/SMC of PSCI): models register one. Registers are x0..x3 in, x0..x3 out.
@@ -53,11 +62,23 @@ class FirmwareCalls {
 /// Input lines of a CPU, from its interrupt controller.
 enum class Line : u8 { irq, fiq, nmi, count };
 
-/// How a CPU starts: entry state for boot and for PSCI CPU_ON.
+/// The mode an x86 CPU starts in.
+enum class EntryMode : u8 {
+  real,        ///< CS selector pc >> 4, IP 0: what a start-up IPI does; pc 0xfffffff0: the reset vector
+  protected_,  ///< 32 bits, flat segments, paging off: PVH, multiboot
+  long_,       ///< 64 bits, flat segments, paging on with `page_table`: Linux' 64-bit entry
+};
+
+/// How a CPU starts: entry state for boot, for PSCI CPU_ON and for a start-up IPI.
 struct EntryState {
   u64 pc = 0;
-  std::array<u64, 4> arguments{};  ///< x0..x3 / a0..a3
+  std::array<u64, 4> arguments{};  ///< x0..x3 / a0..a3; x86: rbx, rsi, rax, rsp
   u8 exception_level = 1;
+  EntryMode mode = EntryMode::real;  ///< x86 only
+  u64 page_table = 0;                ///< x86, long_: CR3
+  u64 descriptor_table = 0;          ///< x86: GDT's guest physical address, 0: none
+  /// The CPU exists but is held by its accelerator until another starts it (KVM: INIT/SIPI, PSCI CPU_ON in the kernel).
+  bool parked = false;
 };
 
 /// The architectural state that both accelerators read and write: one record, named registers.
@@ -92,6 +113,10 @@ class Vcpu {
   virtual void connect_output(u32 index, interrupt::LevelWire wire) = 0;
   virtual void add_system_registers(SystemRegisters& registers) = 0;
   virtual void set_firmware(FirmwareCalls* firmware) = 0;
+  /// x86: who answers the INTA cycle of `Line::irq`. Before the CPU runs.
+  virtual void set_cpu_interface(interrupt::CpuInterface* interface) { (void)interface; }
+  /// A pulse of the non-maskable interrupt. Any thread.
+  virtual void raise_nmi() {}
 
   /// All registers, for snapshots, debuggers and fault reports. Only while the CPU does not run.
   [[nodiscard]] virtual std::vector<RegisterValue> registers() const = 0;
@@ -118,8 +143,17 @@ struct CpuRequest {
   time::Clock* clock = nullptr;
   time::TimerQueue* timers = nullptr;
   memory::AddressSpace* memory = nullptr;
+  memory::AddressSpace* ports = nullptr;  ///< x86's I/O ports
   MachineControl* control = nullptr;
 };
+
+}  // namespace solder::cpu
+
+namespace solder::device {
+class KernelDevices;
+}
+
+namespace solder::cpu {
 
 /// One accelerator of one machine.
 class Accelerator {
@@ -129,6 +163,11 @@ class Accelerator {
   [[nodiscard]] virtual Result<std::unique_ptr<Vcpu>> create_vcpu(const CpuRequest& request) = 0;
   /// A line per figure, for `--translator stats` and the like; may be empty.
   [[nodiscard]] virtual std::string statistics() const { return {}; }
+  /// The devices that the accelerator can run in the host's kernel (device/kernel_devices.h); null: none.
+  [[nodiscard]] virtual device::KernelDevices* kernel_devices() { return nullptr; }
+  /// Whether CPUs other than the first wait inside the accelerator until the guest starts them: the machine then powers
+  /// them on with `EntryState::parked`.
+  [[nodiscard]] virtual bool parks_cpus() const { return false; }
 };
 
 }  // namespace solder::cpu

@@ -92,6 +92,10 @@ class Ports {
 
   /// This node is an interrupt controller that others' specifiers refer to.
   virtual void provide_controller(interrupt::Controller& controller) = 0;
+  /// This node is the i8259 pair, which the boot CPU asks for the vector of an ExtINT.
+  virtual void provide_legacy_controller(interrupt::CpuInterface& controller) = 0;
+  /// The same, for local APICs; null when the machine has none. Valid from start() on.
+  [[nodiscard]] virtual interrupt::CpuInterface* legacy_controller() = 0;
   /// This node takes messages (msi-controller).
   virtual void provide_messages(interrupt::MessageTarget& target) = 0;
   virtual void provide_gpio(GpioPort& gpio) = 0;

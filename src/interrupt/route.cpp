@@ -1,10 +1,31 @@
 #include "interrupt/route.h"
 
+#include <fmt/format.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/log.h"
+#include "interrupt/event_sources.h"
 
 namespace solder::interrupt {
+
+namespace {
+
+bool same_pin(const PinTarget& a, const PinTarget& b) {
+  return a.in_kernel == b.in_kernel && a.sink == b.sink && a.controller == b.controller && a.pin == b.pin;
+}
+
+std::string target_text(const Target& target, bool kernel_messages) {
+  if (const auto* pin = std::get_if<PinTarget>(&target))
+    return fmt::format("{}, {}", pin->name.empty() ? fmt::format("pin {}", pin->pin) : pin->name,
+                       pin->in_kernel ? "KVM" : "here");
+  const Message& message = std::get<Message>(target);
+  return fmt::format("message {:#x} to {:#x}, {}", message.data, message.address, kernel_messages ? "KVM" : "here");
+}
+
+}  // namespace
 
 RoutingTable::RoutingTable(MessageTarget* messages) : messages_(messages) {
   published_.push_back(std::make_unique<const Table>());
@@ -13,34 +34,86 @@ RoutingTable::RoutingTable(MessageTarget* messages) : messages_(messages) {
 
 RoutingTable::~RoutingTable() = default;
 
+void RoutingTable::set_kernel(KernelRoutes* kernel) {
+  const std::lock_guard guard(mutex_);
+  kernel_.store(kernel, std::memory_order_release);
+  publish(std::make_unique<Table>(*table_.load(std::memory_order_relaxed)));
+}
+
+bool RoutingTable::all_in_kernel(const Entry& entry) const {
+  const KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
+  if (kernel == nullptr || entry.targets.empty()) return false;
+  return std::ranges::all_of(entry.targets, [&](const Target& target) {
+    const auto* pin = std::get_if<PinTarget>(&target);
+    return pin != nullptr ? pin->in_kernel : kernel->takes_messages();
+  });
+}
+
 void RoutingTable::publish(std::unique_ptr<Table> table) {
-  // Old tables stay: readers hold no reference count. Changes are rare (a guest programming MSI vectors).
-  table_.store(table.get(), std::memory_order_release);
-  published_.push_back(std::move(table));
-  if (listeners_.empty()) return;
-  std::vector<Route> all;
-  const Table& current = *published_.back();
-  for (Virq virq = 0; virq < current.size(); ++virq) {
-    for (const Target& target : current[virq].targets) all.push_back({virq, target});
+  for (Entry& entry : *table) {
+    entry.kernel_pins = std::ranges::any_of(entry.targets, [](const Target& target) {
+      const auto* pin = std::get_if<PinTarget>(&target);
+      return pin != nullptr && pin->in_kernel;
+    });
   }
+  std::vector<Route> all;
+  for (Virq virq = 0; virq < table->size(); ++virq) {
+    for (const Target& target : (*table)[virq].targets) all.push_back({virq, target});
+  }
+  if (KernelRoutes* kernel = kernel_.load(std::memory_order_acquire); kernel != nullptr) {
+    std::vector<Route> theirs;
+    for (const Route& route : all) {
+      const auto* pin = std::get_if<PinTarget>(&route.target);
+      if (pin != nullptr ? pin->in_kernel : kernel->takes_messages()) theirs.push_back(route);
+    }
+    kernel->publish(theirs);
+  }
+  table_.store(table.get());
+  if (readers_.load() == 0) published_.clear();
+  published_.push_back(std::move(table));
   for (const auto& listener : listeners_) listener(all);
 }
 
-Virq RoutingTable::allocate() {
+void RoutingTable::reserve(Virq count) {
+  const std::lock_guard guard(mutex_);
+  reserved_ = std::max(reserved_, count);
+}
+
+void RoutingTable::take(Table& table, Virq virq, std::string label) {
+  if (virq >= table.size()) table.resize(virq + 1);
+  table[virq] = Entry{
+      {},   std::make_shared<std::atomic<u64>>(0), std::make_shared<std::atomic<bool>>(false), std::move(label), true,
+      false};
+}
+
+Virq RoutingTable::allocate(std::string label) {
   const std::lock_guard guard(mutex_);
   auto next = std::make_unique<Table>(*table_.load(std::memory_order_relaxed));
-  const auto free = std::find_if(next->begin(), next->end(), [](const Entry& entry) { return !entry.used; });
-  const auto virq = static_cast<Virq>(free - next->begin());
-  if (free == next->end()) next->emplace_back();
-  (*next)[virq] = Entry{{}, std::make_shared<std::atomic<u64>>(0), std::make_shared<std::atomic<bool>>(false), true};
+  Virq virq = reserved_;
+  while (virq < next->size() && (*next)[virq].used) ++virq;
+  take(*next, virq, std::move(label));
   publish(std::move(next));
   return virq;
+}
+
+void RoutingTable::claim(Virq virq, std::string label) {
+  const std::lock_guard guard(mutex_);
+  SOLDER_CHECK(virq < reserved_, "only reserved virqs are claimed");
+  auto next = std::make_unique<Table>(*table_.load(std::memory_order_relaxed));
+  if (virq < next->size() && (*next)[virq].used) return;
+  take(*next, virq, std::move(label));
+  publish(std::move(next));
 }
 
 void RoutingTable::release(Virq virq) {
   const std::lock_guard guard(mutex_);
   auto next = std::make_unique<Table>(*table_.load(std::memory_order_relaxed));
   SOLDER_CHECK(virq < next->size() && (*next)[virq].used, "only an allocated virq is released");
+  std::erase_if(attachments_, [&](const Attachment& attachment) {
+    if (attachment.virq != virq) return false;
+    displace(attachment);
+    return true;
+  });
   (*next)[virq] = Entry{};
   publish(std::move(next));
 }
@@ -52,32 +125,48 @@ void RoutingTable::set(Virq virq, std::vector<Target> targets) {
   Entry& entry = (*next)[virq];
   const bool level = entry.level->load();
   // A level that is high moves with the route: the new pins rise before the old ones fall.
-  std::vector<Target> old = std::move(entry.targets);
+  const std::vector<Target> old = std::move(entry.targets);
   entry.targets = std::move(targets);
   const std::vector<Target> now = entry.targets;
   publish(std::move(next));
+  const Entry& current = (*table_.load(std::memory_order_relaxed))[virq];
+  for (Attachment& attachment : attachments_) {
+    if (attachment.virq != virq || attachment.in_kernel == all_in_kernel(current)) continue;
+    displace(attachment);
+    if (auto placed = place(attachment, current); !placed) log::warn(placed.error().text());
+  }
   if (!level) return;
+  KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
+  if (kernel != nullptr && current.kernel_pins) kernel->set_level(virq, true);
   for (const Target& target : now) {
-    if (const auto* pin = std::get_if<PinTarget>(&target)) pin->sink->set_level(pin->pin, true);
+    const auto* pin = std::get_if<PinTarget>(&target);
+    if (pin != nullptr && pin->sink != nullptr) pin->sink->set_level(pin->pin, true);
   }
   for (const Target& target : old) {
     const auto* pin = std::get_if<PinTarget>(&target);
-    if (pin == nullptr) continue;
-    const bool kept = std::any_of(now.begin(), now.end(), [&](const Target& t) {
+    if (pin == nullptr || pin->sink == nullptr) continue;
+    const bool kept = std::ranges::any_of(now, [&](const Target& t) {
       const auto* other = std::get_if<PinTarget>(&t);
-      return other != nullptr && other->sink == pin->sink && other->pin == pin->pin;
+      return other != nullptr && same_pin(*other, *pin);
     });
     if (!kept) pin->sink->set_level(pin->pin, false);
   }
 }
 
 void RoutingTable::raise(Virq virq) {
-  const Table& table = *table_.load(std::memory_order_acquire);
-  if (virq >= table.size() || !table[virq].used) return;
-  table[virq].count->fetch_add(1, std::memory_order_relaxed);
-  for (const Target& target : table[virq].targets) {
+  const Reading reading(*this);
+  const Entry* found = reading.find(virq);
+  if (found == nullptr) return;
+  const Entry& entry = *found;
+  entry.count->fetch_add(1, std::memory_order_relaxed);
+  if (entry.kernel_pins) {
+    KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
+    kernel->set_level(virq, true);
+    kernel->set_level(virq, false);
+  }
+  for (const Target& target : entry.targets) {
     if (const auto* pin = std::get_if<PinTarget>(&target)) {
-      pin->sink->pulse(pin->pin);
+      if (pin->sink != nullptr) pin->sink->pulse(pin->pin);
     } else if (MessageTarget* messages = messages_.load(std::memory_order_acquire); messages != nullptr) {
       messages->deliver(std::get<Message>(target));
     }
@@ -85,33 +174,124 @@ void RoutingTable::raise(Virq virq) {
 }
 
 void RoutingTable::set_level(Virq virq, bool level) {
-  const Table& table = *table_.load(std::memory_order_acquire);
-  if (virq >= table.size() || !table[virq].used) return;
-  if (table[virq].level->exchange(level) == level) return;
-  if (level) table[virq].count->fetch_add(1, std::memory_order_relaxed);
-  for (const Target& target : table[virq].targets) {
+  const Reading reading(*this);
+  const Entry* found = reading.find(virq);
+  if (found == nullptr) return;
+  const Entry& entry = *found;
+  if (entry.level->exchange(level) == level) return;
+  if (level) entry.count->fetch_add(1, std::memory_order_relaxed);
+  if (entry.kernel_pins) kernel_.load(std::memory_order_acquire)->set_level(virq, level);
+  for (const Target& target : entry.targets) {
     if (const auto* pin = std::get_if<PinTarget>(&target)) {
-      pin->sink->set_level(pin->pin, level);
+      if (pin->sink != nullptr) pin->sink->set_level(pin->pin, level);
     } else if (level) {
-      if (MessageTarget* messages = messages_.load(std::memory_order_acquire); messages != nullptr) {
+      if (MessageTarget* messages = messages_.load(std::memory_order_acquire); messages != nullptr)
         messages->deliver(std::get<Message>(target));
-      }
     }
   }
 }
 
+Status RoutingTable::place(Attachment& attachment, const Entry& entry) {
+  attachment.in_kernel = all_in_kernel(entry);
+  if (attachment.in_kernel)
+    return kernel_.load(std::memory_order_acquire)->attach(attachment.virq, attachment.fd, attachment.resample_fd);
+  if (!events_) events_ = std::make_unique<EventSources>();
+  const Virq virq = attachment.virq;
+  const int resample = attachment.resample_fd;
+  if (resample < 0) {
+    // Events that came together are one edge, as they are for the kernel's eventfds.
+    events_->add(attachment.fd, [this, virq](u64) { raise(virq); });
+    return {};
+  }
+  events_->add(attachment.fd, [this, virq](u64) { set_level(virq, true); });
+  for (const Target& target : entry.targets) {
+    const auto* pin = std::get_if<PinTarget>(&target);
+    if (pin == nullptr || pin->sink == nullptr) continue;
+    pin->sink->watch_eoi(pin->pin, [this, virq, resample] {
+      {
+        const Reading reading(*this);
+        const Entry* now = reading.find(virq);
+        if (now == nullptr || !now->level->load()) return;
+      }
+      set_level(virq, false);
+      const u64 one = 1;
+      [[maybe_unused]] const auto written = ::write(resample, &one, sizeof one);
+    });
+  }
+  return {};
+}
+
+void RoutingTable::displace(const Attachment& attachment) {
+  if (attachment.in_kernel) {
+    kernel_.load(std::memory_order_acquire)->detach(attachment.virq, attachment.fd);
+    return;
+  }
+  events_->remove(attachment.fd);
+  const Entry& entry = (*table_.load(std::memory_order_relaxed))[attachment.virq];
+  for (const Target& target : entry.targets) {
+    const auto* pin = std::get_if<PinTarget>(&target);
+    if (pin != nullptr && pin->sink != nullptr && attachment.resample_fd >= 0) pin->sink->watch_eoi(pin->pin, {});
+  }
+}
+
+Status RoutingTable::attach_eventfd(Virq virq, int fd, int resample_fd) {
+  const std::lock_guard guard(mutex_);
+  const Table& table = *table_.load(std::memory_order_relaxed);
+  SOLDER_CHECK(virq < table.size() && table[virq].used, "only an allocated virq has sources");
+  Attachment attachment{virq, fd, resample_fd, false};
+  if (auto placed = place(attachment, table[virq]); !placed) return placed;
+  attachments_.push_back(attachment);
+  return {};
+}
+
+void RoutingTable::detach_eventfd(Virq virq, int fd) {
+  const std::lock_guard guard(mutex_);
+  std::erase_if(attachments_, [&](const Attachment& attachment) {
+    if (attachment.virq != virq || attachment.fd != fd) return false;
+    displace(attachment);
+    return true;
+  });
+}
+
 u64 RoutingTable::count(Virq virq) const {
-  const Table& table = *table_.load(std::memory_order_acquire);
-  return virq < table.size() && table[virq].used ? table[virq].count->load(std::memory_order_relaxed) : 0;
+  const Reading reading(*this);
+  const Entry* entry = reading.find(virq);
+  return entry != nullptr ? entry->count->load(std::memory_order_relaxed) : 0;
 }
 
 std::vector<Route> RoutingTable::routes() const {
-  const Table& table = *table_.load(std::memory_order_acquire);
+  const std::lock_guard guard(mutex_);
+  const Table& table = *table_.load();
   std::vector<Route> all;
   for (Virq virq = 0; virq < table.size(); ++virq) {
     for (const Target& target : table[virq].targets) all.push_back({virq, target});
   }
   return all;
+}
+
+std::vector<RouteReport> RoutingTable::report() const {
+  const std::lock_guard guard(mutex_);
+  const Table& table = *table_.load(std::memory_order_relaxed);
+  const KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
+  const bool kernel_messages = kernel != nullptr && kernel->takes_messages();
+  std::vector<RouteReport> out;
+  for (Virq virq = 0; virq < table.size(); ++virq) {
+    const Entry& entry = table[virq];
+    if (!entry.used) continue;
+    RouteReport line;
+    line.virq = virq;
+    line.label = entry.label;
+    for (const Target& target : entry.targets) line.targets.push_back(target_text(target, kernel_messages));
+    for (const Attachment& attachment : attachments_) {
+      if (attachment.virq != virq) continue;
+      ++line.event_fds;
+      line.events_in_kernel = attachment.in_kernel;
+    }
+    line.level = entry.level->load();
+    line.count = entry.count->load(std::memory_order_relaxed);
+    out.push_back(std::move(line));
+  }
+  return out;
 }
 
 void RoutingTable::listen(std::function<void(const std::vector<Route>&)> listener) {

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,6 +26,13 @@ class Sink {
   virtual void pulse(u32 pin) {
     set_level(pin, true);
     set_level(pin, false);
+  }
+  /// `watcher` is told whenever the guest ends an interrupt of the level-triggered input `pin` (EOI), so that a source
+  /// that cannot see its device's level may ask it again. Called without the controller's lock. Controllers that do not
+  /// know when an interrupt ends ignore it.
+  virtual void watch_eoi(u32 pin, std::function<void()> watcher) {
+    (void)pin;
+    (void)watcher;
   }
 };
 
@@ -91,11 +100,24 @@ class Controller {
     Sink* sink = nullptr;
     u32 pin = 0;
     Trigger trigger = Trigger::level_high;
-    std::string name;  ///< "SPI 1", "PPI 11 of cpu 0", "pin 5": for explain and errors
+    std::string name;        ///< "SPI 1", "PPI 11 of cpu 0", "pin 5": for explain and errors
+    bool in_kernel = false;  ///< the controller lives in KVM; `controller` is its number there
+    u32 controller = 0;      ///< KVM_IRQCHIP_*
   };
   /// The input that `specifier` (as many cells as #interrupt-cells) names. `cpu` matters for per-CPU inputs (PPIs).
   /// Errors: what is wrong with which cell.
   [[nodiscard]] virtual Result<Input> input(std::span<const u32> specifier, u32 cpu) = 0;
+};
+
+/// What an x86 CPU asks its interrupt controller when it takes an interrupt. Called on the CPU's own thread.
+class CpuInterface {
+ public:
+  virtual ~CpuInterface() = default;
+  /// The INTA cycle: the vector to take, which is now in service. None: there is nothing to take any more.
+  virtual std::optional<u8> acknowledge() = 0;
+  /// CR8: the task priority, 0..15. A controller without one ignores it.
+  [[nodiscard]] virtual u8 task_priority() const { return 0; }
+  virtual void set_task_priority(u8 priority) { (void)priority; }
 };
 
 /// A message-signalled interrupt: a write of `data` to `address`, by the requester `device_id` (ITS: DeviceID).

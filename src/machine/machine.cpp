@@ -89,6 +89,7 @@ Status Machine::add_cpus() {
     request.clock = &fabric_->clock;
     request.timers = &fabric_->timers;
     request.memory = &fabric_->memory;
+    request.ports = &fabric_->io_ports;
     request.control = &fabric_->control;
     auto vcpu = fabric_->accelerator->create_vcpu(request);
     if (!vcpu) return fail(node->place("compatible"), vcpu.error().what, vcpu.error().fix);

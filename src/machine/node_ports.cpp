@@ -121,6 +121,9 @@ Result<interrupt::Controller::Input> NodePorts::interrupt_input(u32 index, u32 c
 void NodePorts::provide_controller(interrupt::Controller& controller) {
   fabric_.controllers[&node_] = &controller;
 }
+void NodePorts::provide_legacy_controller(interrupt::CpuInterface& controller) {
+  fabric_.legacy_controller = &controller;
+}
 void NodePorts::provide_messages(interrupt::MessageTarget& target) {
   fabric_.routes.set_message_target(&target);
 }

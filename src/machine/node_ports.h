@@ -53,6 +53,8 @@ class NodePorts final : public device::Ports {
   [[nodiscard]] u32 interrupt_count() const override { return static_cast<u32>(specifiers_.size()); }
   [[nodiscard]] Result<interrupt::Controller::Input> interrupt_input(u32 index, u32 cpu) override;
   void provide_controller(interrupt::Controller& controller) override;
+  void provide_legacy_controller(interrupt::CpuInterface& controller) override;
+  [[nodiscard]] interrupt::CpuInterface* legacy_controller() override { return fabric_.legacy_controller; }
   void provide_messages(interrupt::MessageTarget& target) override;
   void provide_gpio(device::GpioPort& gpio) override;
   void provide_registers(device::RegisterMap& map) override;

@@ -88,6 +88,7 @@ Status Placer::place(const tree::Node& node, u32 index, tree::AddressRange range
     return fail(where, fmt::format("entry {}: {:#x} bytes from {:#x} go past the end of the address space", index,
                                    range.size, range.address));
   for (const Taken& other : taken_) {
+    if (other.range.space != range.space) continue;
     if (range.address > other.range.address + (other.range.size - 1) ||
         other.range.address > range.address + (range.size - 1))
       continue;
@@ -103,8 +104,8 @@ Status Placer::place(const tree::Node& node, u32 index, tree::AddressRange range
   region.size = range.size;
   region.ram = ram;
   region.handler = handler;
-  if (auto added = fabric_.memory.add(std::move(region)); !added)
-    return fail(where, added.error().what, added.error().fix);
+  memory::AddressSpace& space = range.space == tree::Space::port ? fabric_.io_ports : fabric_.memory;
+  if (auto added = space.add(std::move(region)); !added) return fail(where, added.error().what, added.error().fix);
   return {};
 }
 

@@ -13,10 +13,14 @@
 
 namespace solder::tree {
 
-/// One `reg` entry, translated to the root's address space.
+/// Which space an address lies in: x86's I/O ports are one of their own.
+enum class Space : u8 { memory, port };
+
+/// One `reg` entry, translated to the root's address space, or an I/O port of an ISA bus that maps ports nowhere.
 struct AddressRange {
   u64 address = 0;
   u64 size = 0;
+  Space space = Space::memory;
 };
 
 /// The node's own `reg`, untranslated, by the parent's #address-cells and #size-cells.

@@ -58,6 +58,23 @@ Result<std::vector<RawReg>> raw_reg(const Node& node) {
 
 namespace {
 
+/// The ISA binding to IEEE 1275, section 2.2.1: bit 0 of an address's first cell says that it is an I/O port.
+constexpr u32 kIsaPort = 1;
+
+bool is_isa_bus(const Node& bus) {
+  return (bus.is_compatible("isa") || bus.string("device_type") == "isa") && bus.u32_value("#address-cells") == 2;
+}
+
+/// Whether a `ranges` entry of the ISA bus `bus` puts ports into its parent's memory, as boards other than PCs do.
+Result<bool> maps_ports(const Node& bus, const BusCells& child) {
+  const auto cells = SOLDER_TRY(checked_cells(bus, "ranges"));
+  const BusCells parent = SOLDER_TRY(bus_cells(*bus.parent()));
+  const usize entry = child.address + parent.address + child.size;
+  for (usize i = 0; entry != 0 && i + entry <= cells.size(); i += entry)
+    if ((cells[i] & kIsaPort) != 0) return true;
+  return false;
+}
+
 /// PCI's phys.hi: which space the address is in (bits 25 and 24).
 constexpr u32 kPciSpaceMask = 0x0300'0000;
 
@@ -110,13 +127,20 @@ Result<std::vector<AddressRange>> translate_reg(const Tree& tree, const Node& no
   for (const RawReg& reg : regs) {
     u128 address = number_of(reg.address);
     const u128 size = number_of(reg.size);
+    Space space = Space::memory;
     for (const Node* bus = node.parent(); bus && bus != &tree.root() && bus->parent(); bus = bus->parent()) {
       const BusCells cells = SOLDER_TRY(bus_cells(*bus));
+      if (is_isa_bus(*bus) && (static_cast<u32>(address >> 32) & kIsaPort) != 0 &&
+          !SOLDER_TRY(maps_ports(*bus, cells))) {
+        address = static_cast<u32>(address);
+        space = Space::port;
+        break;
+      }
       address = SOLDER_TRY(step(node, *bus, address, cells));
     }
     if (address > ~u64{0} || size > ~u64{0})
       return fail(node.place("reg"), fmt::format("{} does not fit in 64 bits", hexadecimal(reg.address)));
-    out.push_back({static_cast<u64>(address), static_cast<u64>(size)});
+    out.push_back({static_cast<u64>(address), static_cast<u64>(size), space});
   }
   return out;
 }

@@ -35,6 +35,8 @@ class FakeVcpu final : public cpu::Vcpu {
   void connect_output(u32 index, interrupt::LevelWire wire) override { outputs[index] = wire; }
   void add_system_registers(cpu::SystemRegisters& registers) override { system_registers = &registers; }
   void set_firmware(cpu::FirmwareCalls* calls) override { firmware = calls; }
+  void set_cpu_interface(interrupt::CpuInterface* i) override { cpu_interface = i; }
+  void raise_nmi() override { ++nmis; }
   [[nodiscard]] std::vector<cpu::RegisterValue> registers() const override { return {}; }
   [[nodiscard]] Status set_register(const cpu::RegisterValue&) override { return {}; }
   [[nodiscard]] std::string fault_text() const override { return "none"; }
@@ -49,6 +51,8 @@ class FakeVcpu final : public cpu::Vcpu {
   std::map<u32, interrupt::LevelWire> outputs;
   cpu::SystemRegisters* system_registers = nullptr;
   cpu::FirmwareCalls* firmware = nullptr;
+  interrupt::CpuInterface* cpu_interface = nullptr;
+  u32 nmis = 0;
 
  private:
   u32 index_;
@@ -115,6 +119,7 @@ class FakeMachine {
   cpu::CpuSet cpu_set;
   std::vector<u64> hardware_ids;
   interrupt::RoutingTable routes;
+  interrupt::CpuInterface* legacy_controller = nullptr;
   tree::Tree tree;
   /// What devices provided, by their node's phandle.
   std::map<u32, device::GpioPort*> gpios;
@@ -174,6 +179,8 @@ class FakePorts final : public device::Ports {
     return interrupt_parent->input(specifiers[index], cpu);
   }
   void provide_controller(interrupt::Controller& c) override { controller = &c; }
+  void provide_legacy_controller(interrupt::CpuInterface& c) override { machine_.legacy_controller = &c; }
+  [[nodiscard]] interrupt::CpuInterface* legacy_controller() override { return machine_.legacy_controller; }
   void provide_messages(interrupt::MessageTarget& target) override { messages = &target; }
   void provide_gpio(device::GpioPort& gpio) override { machine_.gpios[node_->phandle()] = &gpio; }
   void provide_registers(device::RegisterMap& map) override { machine_.register_maps[node_->phandle()] = &map; }

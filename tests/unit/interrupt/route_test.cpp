@@ -2,8 +2,14 @@
 
 #include <gtest/gtest.h>
 
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include <array>
+#include <map>
 #include <thread>
+
+#include "base/unique_fd.h"
 
 namespace solder::interrupt {
 namespace {
@@ -58,7 +64,7 @@ TEST(RoutingTable, SeveralTargetsShareAVirq) {
   Inbox inbox;
   RoutingTable table(&inbox);
   const Virq virq = table.allocate();
-  table.set(virq, {PinTarget{&pins, 0, 2}, Message{0x8080040, 5, 9}});
+  table.set(virq, {PinTarget{&pins, 0, 2, false, {}}, Message{0x8080040, 5, 9}});
   table.raise(virq);
   EXPECT_EQ(pins.rises[2], 1U);
   EXPECT_EQ(inbox.last.data, 5U);
@@ -70,9 +76,9 @@ TEST(RoutingTable, AHighLevelMovesWithItsRoute) {
   Pins pins;
   RoutingTable table;
   const Virq virq = table.allocate();
-  table.set(virq, {PinTarget{&pins, 0, 1}});
+  table.set(virq, {PinTarget{&pins, 0, 1, false, {}}});
   table.set_level(virq, true);
-  table.set(virq, {PinTarget{&pins, 0, 4}});
+  table.set(virq, {PinTarget{&pins, 0, 4, false, {}}});
   EXPECT_FALSE(pins.levels[1]);
   EXPECT_TRUE(pins.levels[4]);
 }
@@ -90,12 +96,12 @@ TEST(RoutingTable, NoEventIsLostWhileRoutesChange) {
   Pins pins;
   RoutingTable table;
   const Virq virq = table.allocate();
-  table.set(virq, {PinTarget{&pins, 0, 0}});
+  table.set(virq, {PinTarget{&pins, 0, 0, false, {}}});
   constexpr u64 kEvents = 20000;
   std::thread raiser([&] {
     for (u64 i = 0; i < kEvents; ++i) table.raise(virq);
   });
-  for (u32 i = 0; i < 300; ++i) table.set(virq, {PinTarget{&pins, 0, i % 2}});
+  for (u32 i = 0; i < 300; ++i) table.set(virq, {PinTarget{&pins, 0, i % 2, false, {}}});
   raiser.join();
   EXPECT_EQ(pins.rises[0] + pins.rises[1], kEvents);
   EXPECT_EQ(table.count(virq), kEvents);
@@ -108,8 +114,100 @@ TEST(RoutingTable, ListenersSeeEveryPublication) {
   table.listen([&](const std::vector<Route>& routes) { seen = routes.size(); });
   const Virq virq = table.allocate();
   EXPECT_EQ(seen, 0U);
-  table.set(virq, {PinTarget{&pins, 0, 0}});
+  table.set(virq, {PinTarget{&pins, 0, 0, false, {}}});
   EXPECT_EQ(seen, 1U);
+}
+
+// The host kernel, as a table of what it was told.
+class FakeKernel final : public KernelRoutes {
+ public:
+  [[nodiscard]] bool takes_messages() const override { return true; }
+  void publish(std::span<const Route> routes) override { table.assign(routes.begin(), routes.end()); }
+  void set_level(Virq virq, bool level) override {
+    if (level) ++rises[virq];
+  }
+  [[nodiscard]] Status attach(Virq virq, int fd, int resample_fd) override {
+    attached = {static_cast<int>(virq), fd, resample_fd};
+    return {};
+  }
+  void detach(Virq virq, int fd) override {
+    EXPECT_EQ(attached[0], static_cast<int>(virq));
+    EXPECT_EQ(attached[1], fd);
+    attached = {-1, -1, -1};
+  }
+  std::vector<Route> table;
+  std::map<Virq, u64> rises;
+  std::array<int, 3> attached{-1, -1, -1};
+};
+
+TEST(RoutingTable, ReservedNumbersAreOnlyClaimed) {
+  RoutingTable table;
+  table.reserve(24);
+  EXPECT_EQ(table.allocate(), 24U);
+  table.claim(4, "/ioapic pin 4");
+  ASSERT_EQ(table.report().size(), 2U);
+  EXPECT_EQ(table.report()[0].label, "/ioapic pin 4");
+}
+
+TEST(RoutingTable, TheKernelSeesOnlyItsPartAndIsDrivenOnceForAllItsPins) {
+  Pins pins;
+  FakeKernel kernel;
+  RoutingTable table;
+  table.set_kernel(&kernel);
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{nullptr, 0, 4, true, {}}, PinTarget{nullptr, 2, 4, true, {}},
+                   PinTarget{&pins, 0, 3, false, {}}, Message{0xfee00000, 0x41, 0}});
+  EXPECT_EQ(kernel.table.size(), 3U);
+  table.set_level(virq, true);
+  EXPECT_EQ(kernel.rises[virq], 1U);
+  EXPECT_TRUE(pins.levels[3]);
+}
+
+TEST(RoutingTable, AnEventfdMovesWithTheTargets) {
+  Pins pins;
+  FakeKernel kernel;
+  RoutingTable table;
+  table.set_kernel(&kernel);
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{nullptr, 2, 4, true, {}}});
+  const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  ASSERT_TRUE(table.attach_eventfd(virq, event.get()).has_value());
+  EXPECT_EQ(kernel.attached[1], event.get());
+  table.set(virq, {PinTarget{&pins, 0, 5, false, {}}});
+  EXPECT_EQ(kernel.attached[1], -1);
+  const u64 one = 1;
+  ASSERT_EQ(::write(event.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  while (pins.rises[5] == 0) std::this_thread::yield();
+  EXPECT_FALSE(table.report()[0].events_in_kernel);
+  table.detach_eventfd(virq, event.get());
+}
+
+// A controller that tells when the guest ends an interrupt.
+class LevelPin final : public Sink {
+ public:
+  void set_level(u32, bool level) override { high = level; }
+  void watch_eoi(u32, std::function<void()> watcher) override { ended = std::move(watcher); }
+  std::atomic<bool> high{false};
+  std::function<void()> ended;
+};
+
+TEST(RoutingTable, ALevelEventfdFallsAndResamplesWhenTheGuestEndsTheInterrupt) {
+  LevelPin pin;
+  RoutingTable table;
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{&pin, 0, 0, false, {}}});
+  const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  const UniqueFd resample(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  ASSERT_TRUE(table.attach_eventfd(virq, event.get(), resample.get()).has_value());
+  u64 count = 1;
+  ASSERT_EQ(::write(event.get(), &count, sizeof count), static_cast<ssize_t>(sizeof count));
+  while (!pin.high) std::this_thread::yield();
+  pin.ended();
+  EXPECT_FALSE(pin.high);
+  ASSERT_EQ(::read(resample.get(), &count, sizeof count), static_cast<ssize_t>(sizeof count));
+  EXPECT_EQ(count, 1U);
+  pin.ended();  // the level is low: nothing to ask again
+  EXPECT_LT(::read(resample.get(), &count, sizeof count), 0);
 }
 
 }  // namespace

@@ -1,0 +1,88 @@
+#include "accel/kvm/vm.h"
+
+#include <fcntl.h>
+#include <fmt/core.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace solder::accel::kvm {
+
+std::unexpected<Error> ioctl_error(Request request, int error) {
+  return fail("KVM", fmt::format("{} failed: {} (errno {})", request.name, std::strerror(error), error));
+}
+
+Result<int> control(int fd, Request request, void* argument) {
+  int result = 0;
+  do {
+    result = ::ioctl(fd, request.number, argument);
+  } while (result < 0 && errno == EINTR);
+  if (result < 0) return ioctl_error(request, errno);
+  return result;
+}
+
+Result<int> control(int fd, Request request, unsigned long argument) {
+  return control(fd, request, reinterpret_cast<void*>(argument));
+}
+
+Result<std::unique_ptr<Vm>> Vm::open(const std::string& path) {
+  UniqueFd system(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+  if (!system) {
+    const int error = errno;
+    const char* fix = error == EACCES || error == EPERM ? "join the group that owns it (usually `kvm`), or run as root"
+                      : error == ENOENT || error == ENXIO || error == ENODEV
+                          ? "load the host's KVM module, or use --accel translator"
+                          : "";
+    return fail(path, fmt::format("cannot be opened: {}", std::strerror(error)), fix);
+  }
+  const auto version = control(system.get(), SOLDER_KVM(KVM_GET_API_VERSION));
+  if (!version) return fail(path, "is not KVM: " + version.error().what);
+  if (*version != KVM_API_VERSION) {
+    return fail(path, fmt::format("offers version {} of KVM's API; Solder knows {}", *version, KVM_API_VERSION));
+  }
+  UniqueFd vm(SOLDER_TRY(control(system.get(), SOLDER_KVM(KVM_CREATE_VM))));
+  const int run_size = SOLDER_TRY(control(system.get(), SOLDER_KVM(KVM_GET_VCPU_MMAP_SIZE)));
+  return std::unique_ptr<Vm>(new Vm(std::move(system), std::move(vm), static_cast<usize>(run_size)));
+}
+
+int Vm::check(int capability) const {
+  const auto answer = control(vm_.get(), SOLDER_KVM(KVM_CHECK_EXTENSION), static_cast<unsigned long>(capability));
+  return answer ? *answer : 0;
+}
+
+Status Vm::call(Request request, void* argument) const {
+  SOLDER_TRY(control(vm_.get(), request, argument));
+  return {};
+}
+
+Status Vm::call(Request request, unsigned long argument) const {
+  SOLDER_TRY(control(vm_.get(), request, argument));
+  return {};
+}
+
+Result<int> Vm::call_value(Request request, void* argument) const {
+  return control(vm_.get(), request, argument);
+}
+
+Result<int> Vm::call_value(Request request, unsigned long argument) const {
+  return control(vm_.get(), request, argument);
+}
+
+Status Vm::enable(int capability, const char* name, u64 argument, u64 argument1) const {
+  kvm_enable_cap request{};
+  request.cap = static_cast<u32>(capability);
+  request.args[0] = argument;
+  request.args[1] = argument1;
+  if (::ioctl(vm_.get(), KVM_ENABLE_CAP, &request) < 0) {
+    return fail("KVM", fmt::format("KVM_ENABLE_CAP({}) failed: {} (errno {})", name, std::strerror(errno), errno));
+  }
+  return {};
+}
+
+Result<UniqueFd> Vm::create_vcpu(u32 id) const {
+  return UniqueFd(SOLDER_TRY(control(vm_.get(), SOLDER_KVM(KVM_CREATE_VCPU), static_cast<unsigned long>(id))));
+}
+
+}  // namespace solder::accel::kvm

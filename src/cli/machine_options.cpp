@@ -15,6 +15,10 @@ void MachineOptions::add_to(CLI::App& app, bool positional) {
   app.add_option("--initrd", initrd, "the initial RAM disk")->type_name("FILE")->take_last();
   app.add_option("--append", append, "added to the kernel's command line")->type_name("TEXT")->take_last();
   app.add_option("--cpus", cpus, "how many CPUs")->type_name("N")->take_last();
+  app.add_option("--irqchip", irqchip,
+                 "where the interrupt controllers live: kernel (KVM), split (x86: only the local APICs) or user (here)")
+      ->type_name("MODE")
+      ->take_last();
   app.add_option("--memory", memory, "how much RAM: 512M, 2G")->type_name("SIZE")->take_last();
   app.add_option("--disk", disks, "a raw disk image on a virtio slot: FILE[,readonly]; may be repeated")
       ->type_name("FILE")
@@ -34,6 +38,7 @@ Result<std::unique_ptr<tree::Tree>> MachineOptions::compose() const {
   shorthand.disks = disks;
   shorthand.networks = networks;
   if (!console.empty()) shorthand.console = console;
+  if (!irqchip.empty()) shorthand.irqchip = irqchip;
   if (!append.empty()) shorthand.append = append;
   if (!kernel.empty()) shorthand.kernel = kernel;
   if (!initrd.empty()) shorthand.initrd = initrd;

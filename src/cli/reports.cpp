@@ -16,6 +16,7 @@ namespace {
 struct ExplainCommand {
   MachineOptions machine;
   std::vector<std::string> arguments;  // MACHINE… NODE
+  std::string accelerator;             // empty: none, since nothing is to run
 
   Result<int> act() {
     const std::string name = arguments.back();
@@ -29,7 +30,12 @@ struct ExplainCommand {
     const auto plan = SOLDER_TRY(machine::make_plan(*tree, false));
     machine::Control control;
     machine::Backends backends({}, true);
-    auto built = machine::Machine::build(*tree, plan, machine::make_dry_accelerator(), backends, control);
+    auto accel = machine::make_dry_accelerator();
+    if (!accelerator.empty()) {
+      const auto chosen = SOLDER_TRY(machine::choose_accelerator({accelerator, {}}, *tree));
+      accel = SOLDER_TRY(chosen.make());
+    }
+    auto built = machine::Machine::build(*tree, plan, std::move(accel), backends, control);
     if (built) {
       fmt::print("{}", machine::explain(**built, *node));
       return 0;
@@ -60,6 +66,9 @@ Action add_explain(CLI::App& app) {
                  "[MACHINE...] NODE: the node's path, alias or label, after the machine's files")
       ->required();
   command->machine.add_to(app, false);
+  app.add_option("--accel", command->accelerator,
+                 "as if this accelerator ran the machine (auto, kvm, translator): says what the kernel handles")
+      ->type_name("NAME");
   return [command] { return command->act(); };
 }
 

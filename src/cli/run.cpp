@@ -21,12 +21,11 @@ struct RunCommand {
   Result<int> act() const {
     if (quiet) log::set_level(log::Level::quiet);
     if (verbose) log::set_level(log::Level::verbose);
-    const auto chosen = SOLDER_TRY(machine::choose_accelerator(accelerator));
     const auto tree = SOLDER_TRY(machine.compose());
+    const auto chosen = SOLDER_TRY(machine::choose_accelerator(accelerator, *tree));
     log::debug(chosen.reason);
     machine::RunOptions options;
     options.no_reboot = no_reboot;
-    options.statistics = chosen.statistics;
     const auto end = SOLDER_TRY(machine::run_machine(*tree, chosen.make, options));
     if (end.reason == machine::EndReason::signal) {
       log::note(fmt::format("stopped by signal {}", end.signal));
@@ -42,7 +41,8 @@ struct RunCommand {
 Action add_run(CLI::App& app) {
   auto command = std::make_shared<RunCommand>();
   command->machine.add_to(app);
-  app.add_option("--accel", command->accelerator.accelerator, "auto or translator")->type_name("NAME");
+  app.add_option("--accel", command->accelerator.accelerator, "who runs the CPUs: auto, kvm, translator[=OPTIONS]")
+      ->type_name("NAME");
   app.add_option("--translator", command->accelerator.translator,
                  "options of the translator, comma-separated: fast, interpreter, stats, and the stress switches")
       ->type_name("TEXT");

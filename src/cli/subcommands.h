@@ -25,6 +25,7 @@ struct MachineOptions {
   std::vector<std::string> networks;
   std::string console;
   std::string append;
+  std::string irqchip;
   std::string kernel;
   std::string initrd;
 

@@ -2,67 +2,85 @@
 
 #include <fmt/format.h>
 
-#include "accel/translator/accelerator.h"
+#include <algorithm>
+
+#include "base/log.h"
 
 namespace solder::machine {
 
 namespace {
 
-class DryVcpu final : public cpu::Vcpu {
- public:
-  explicit DryVcpu(u32 index) : index_(index) {}
-  [[nodiscard]] u32 index() const override { return index_; }
-  cpu::ExitReason run() override { return cpu::ExitReason::halted; }
-  void kick() override {}
-  [[nodiscard]] bool has_wake_reason() const override { return false; }
-  void set_line(cpu::Line line, bool level) override {
-    (void)line;
-    (void)level;
+// The first CPU's `compatible`; empty when the tree has none, which is an error of building, not of choosing.
+std::string first_cpu(const tree::Tree& tree) {
+  const tree::Node* cpus = tree.find("/cpus");
+  if (cpus == nullptr) return {};
+  for (const auto& child : cpus->children()) {
+    if (child->string("device_type") != "cpu" || !child->enabled()) continue;
+    const auto compatibles = child->compatible();
+    return compatibles.empty() ? std::string{} : compatibles.front();
   }
-  void set_wake(std::function<void()> wake) override { (void)wake; }
-  void reset(const cpu::EntryState& entry) override { (void)entry; }
-  void connect_output(u32 index, interrupt::LevelWire wire) override {
-    (void)index;
-    (void)wire;
-  }
-  void add_system_registers(cpu::SystemRegisters& registers) override { (void)registers; }
-  void set_firmware(cpu::FirmwareCalls* firmware) override { (void)firmware; }
-  [[nodiscard]] std::vector<cpu::RegisterValue> registers() const override { return {}; }
-  [[nodiscard]] Status set_register(const cpu::RegisterValue& value) override {
-    return fail("", fmt::format("a CPU that does not run has no register {}", value.name));
-  }
-  [[nodiscard]] std::string fault_text() const override { return {}; }
+  return {};
+}
 
- private:
-  u32 index_;
-};
-
-class DryAccelerator final : public cpu::Accelerator {
- public:
-  [[nodiscard]] std::string name() const override { return "none"; }
-  [[nodiscard]] Result<std::unique_ptr<cpu::Vcpu>> create_vcpu(const cpu::CpuRequest& request) override {
-    return std::make_unique<DryVcpu>(request.index);
-  }
-};
-
-}  // namespace
-
-Result<ChosenAccelerator> choose_accelerator(const AcceleratorChoice& choice) {
-  if (choice.accelerator != "auto" && choice.accelerator != "translator")
-    return fail("--accel", fmt::format("there is no accelerator \"{}\"", choice.accelerator), "use auto or translator");
-  auto options = run::parse_options(choice.translator);
-  if (!options) return fail("--translator", options.error().what, options.error().fix);
+Result<ChosenAccelerator> take(const cpu::AcceleratorInfo& info, const std::string& options, const std::string& text) {
   ChosenAccelerator chosen;
-  chosen.statistics = options->stats;
-  chosen.reason = "translator: it runs every guest on every host";
-  chosen.make = [parsed = *options]() -> Result<std::unique_ptr<cpu::Accelerator>> {
-    return std::make_unique<accel::Translator>(parsed);
-  };
+  chosen.name = info.name;
+  chosen.reason = fmt::format("{}: {}", info.name, text);
+  auto make = info.prepare(options);
+  if (!make) return fail(fmt::format("--accel {}", info.name), make.error().what, make.error().fix);
+  chosen.make = std::move(*make);
   return chosen;
 }
 
-std::unique_ptr<cpu::Accelerator> make_dry_accelerator() {
-  return std::make_unique<DryAccelerator>();
+Result<ChosenAccelerator> by_name(const std::string& name, const std::string& options, const std::string& cpu) {
+  const auto all = cpu::all_accelerators();
+  const auto it = std::ranges::find(all, name, &cpu::AcceleratorInfo::name);
+  if (it == all.end()) {
+    std::string known = "auto";
+    for (const auto* info : all) known += fmt::format(", {}", info->name);
+    return fail("--accel", fmt::format("there is no accelerator \"{}\"", name), "there are: " + known);
+  }
+  const auto suits = (*it)->suits(cpu);
+  if (!suits.usable) return fail("--accel " + name, suits.text, suits.fix);
+  if (!suits.fast) log::warn(fmt::format("{}: {}", name, suits.text));
+  return take(**it, options, suits.text);
+}
+
+}  // namespace
+
+Result<ChosenAccelerator> choose_accelerator(const AcceleratorChoice& choice, const tree::Tree& tree) {
+  const std::string cpu = first_cpu(tree);
+  const usize equals = choice.accelerator.find('=');
+  const std::string name = choice.accelerator.substr(0, equals);
+  const std::string options = equals == std::string::npos ? std::string{} : choice.accelerator.substr(equals + 1);
+  if (name == "translator" && options.empty()) return by_name(name, choice.translator, cpu);
+  if (name != "auto") return by_name(name, options, cpu);
+
+  std::string refusals;
+  std::string why;
+  const cpu::AcceleratorInfo* slow = nullptr;
+  std::string slow_text;
+  for (const auto* info : cpu::all_accelerators()) {
+    if (info->preference < 0) continue;
+    const auto suits = info->suits(cpu);
+    if (!suits.usable || !suits.fast) why += fmt::format("; not {}: {}", info->name, suits.text);
+    if (!suits.usable) {
+      refusals += fmt::format("{}{}: {}", refusals.empty() ? "" : "; ", info->name, suits.text);
+      if (!suits.fix.empty()) refusals += fmt::format(" ({})", suits.fix);
+      continue;
+    }
+    if (suits.fast)
+      return take(*info, info->name == "translator" ? choice.translator : std::string{}, suits.text + why);
+    if (slow == nullptr) {
+      slow = info;
+      slow_text = suits.text;
+    }
+  }
+  if (slow == nullptr)
+    return fail("--accel auto", fmt::format("nothing here can run \"{}\" CPUs: {}", cpu, refusals),
+                "describe other CPUs in the tree, or run on another host");
+  log::warn(fmt::format("{}: {}", slow->name, slow_text));
+  return take(*slow, {}, slow_text);
 }
 
 }  // namespace solder::machine

@@ -1,29 +1,28 @@
 /// Which accelerator runs a machine.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "base/result.h"
-#include "cpu/vcpu.h"
+#include "cpu/accelerators.h"
+#include "tree/document.h"
 
 namespace solder::machine {
 
-/// Makes an accelerator for each machine: a reset gets a new one.
-using AcceleratorFactory = std::function<Result<std::unique_ptr<cpu::Accelerator>>()>;
-
 struct AcceleratorChoice {
-  std::string accelerator = "auto";  ///< --accel: auto, translator
-  std::string translator;            ///< --translator: its options, comma-separated
+  std::string accelerator = "auto";  ///< --accel: auto, or a name with its options: translator=interpreter,stats
+  std::string translator;            ///< --translator: the same options by themselves
 };
 struct ChosenAccelerator {
-  AcceleratorFactory make;
-  std::string reason;       ///< one line for the user: what was chosen and why
-  bool statistics = false;  ///< the user asked for figures
+  cpu::AcceleratorFactory make;
+  std::string name;    ///< "kvm", "translator"
+  std::string reason;  ///< one line for the user: what was chosen and why
 };
-/// Errors: an unknown name, a word that the translator does not know.
-[[nodiscard]] Result<ChosenAccelerator> choose_accelerator(const AcceleratorChoice& choice);
+/// "auto" takes the first, in the order of the accelerators' preference, that runs the CPUs of `tree` as well as it is
+/// meant to, else the first that runs them at all. One that is asked for by name is obeyed, with a warning where it is
+/// slow. Errors: an unknown name or option, nothing that can run these CPUs (with the reason of each).
+[[nodiscard]] Result<ChosenAccelerator> choose_accelerator(const AcceleratorChoice& choice, const tree::Tree& tree);
 
 /// CPUs that never run: for looking at a machine without starting it.
 [[nodiscard]] std::unique_ptr<cpu::Accelerator> make_dry_accelerator();

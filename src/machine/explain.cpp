@@ -97,7 +97,8 @@ void explain_interrupts(std::string& out, const tree::Tree& tree, Machine* machi
     std::string pin;
     if (ports != nullptr) {
       const auto input = ports->interrupt_input(i, 0);
-      pin = input ? fmt::format(", {} ({})", input->name, trigger_name(input->trigger))
+      pin = input ? fmt::format(", {} ({}), handled {}", input->name, trigger_name(input->trigger),
+                                input->in_kernel ? "by KVM" : "here")
                   : fmt::format(", {}", input.error().what);
     }
     out += fmt::format("       -> {} {}{}\n", specifier.controller->path(), cells_text(specifier.cells), pin);
@@ -165,6 +166,9 @@ std::string explain_node(const tree::Tree& tree, const Plan& plan, Machine* mach
   if (machine != nullptr)
     if (const auto* device = machine->device(node))
       if (const std::string text = device->describe(); !text.empty()) out += fmt::format("  state: {}\n", text);
+  if (machine != nullptr)
+    if (const auto* placed = machine->placement(node))
+      out += fmt::format("  lives: {} ({})\n", placed->in_kernel ? "in the kernel" : "here", placed->reason);
   explain_addresses(out, tree, node);
   explain_interrupts(out, tree, machine, node);
   if (entry != nullptr && entry->role == Role::modelled) explain_dma(out, tree, node);

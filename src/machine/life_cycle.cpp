@@ -107,7 +107,7 @@ void Control::clear() {
   [[maybe_unused]] const auto got = ::read(event_.get(), &count, sizeof count);
 }
 
-Result<Control::End> run_machine(const tree::Tree& tree, const AcceleratorFactory& accelerator,
+Result<Control::End> run_machine(const tree::Tree& tree, const cpu::AcceleratorFactory& accelerator,
                                  const RunOptions& options) {
   const Plan plan = SOLDER_TRY(make_plan(tree));
   const BootFiles files = SOLDER_TRY(BootFiles::read(tree));
@@ -124,7 +124,7 @@ Result<Control::End> run_machine(const tree::Tree& tree, const AcceleratorFactor
     machine->run(entry);
     Control::End end = control.wait(signals.fd());
     machine->stop();
-    if (options.statistics) print_statistics(*machine);
+    print_statistics(*machine);
     if (end.reason == EndReason::fault) return fail("", "internal fault: " + end.text, "please report this");
     if (end.reason != EndReason::reset || options.no_reboot) return end;
     machine.reset();

@@ -46,13 +46,12 @@ class Control final : public cpu::MachineControl {
 
 struct RunOptions {
   bool no_reboot = false;
-  bool statistics = false;  ///< print the accelerator's figures at the end
 };
 
 /// Runs the machine of `tree` until it ends. SIGINT, SIGTERM and SIGHUP stop it cleanly; they are blocked in all
 /// threads made after this call. Returns how it ended: shutdown, quit, a reset that was not to be followed, or a
 /// signal. Errors: the machine cannot be built, an internal fault.
-[[nodiscard]] Result<Control::End> run_machine(const tree::Tree& tree, const AcceleratorFactory& accelerator,
+[[nodiscard]] Result<Control::End> run_machine(const tree::Tree& tree, const cpu::AcceleratorFactory& accelerator,
                                                const RunOptions& options);
 
 }  // namespace solder::machine

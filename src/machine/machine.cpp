@@ -39,12 +39,14 @@ Result<std::unique_ptr<Machine>> Machine::build(const tree::Tree& tree, const Pl
   std::unique_ptr<Machine> machine(new Machine(tree, plan, control));
   machine->fabric_->accelerator = std::move(accelerator);
   SOLDER_TRY_STATUS(machine->add_memory());
+  SOLDER_TRY_STATUS(machine->choose_backends());
   SOLDER_TRY_STATUS(machine->add_cpus());
   SOLDER_TRY_STATUS(machine->add_devices(backends));
   SOLDER_TRY_STATUS(machine->place_windows());
   std::vector<NodePorts*> ports;
   for (const auto& part : machine->parts_) ports.push_back(part.ports.get());
   SOLDER_TRY_STATUS(connect_wires(*machine->fabric_, std::move(ports), machine->gates_, machine->loose_));
+  if (auto* kernel = machine->fabric_->accelerator->kernel_devices()) SOLDER_TRY_STATUS(kernel->finish());
   SOLDER_TRY_STATUS(machine->start_devices());
   return machine;
 }
@@ -69,6 +71,37 @@ Status Machine::add_memory() {
     return fail(fabric_->tree.root().place(),
                 "the machine has no memory: no node with device_type = \"memory\" and a size",
                 "add one, or use --memory SIZE");
+  return {};
+}
+
+// Before CPUs: KVM wants its controllers first.
+Status Machine::choose_backends() {
+  device::KernelDevices* kernel = fabric_->accelerator->kernel_devices();
+  if (kernel != nullptr) kernel->connect(fabric_->routes);
+  for (const auto& entry : plan_.nodes) {
+    if (entry.role != Role::modelled) continue;
+    const tree::Node& node = *entry.node;
+    std::vector<std::string> wanted;
+    if (const tree::Property* property = node.property("solder,backend")) {
+      auto texts = property->strings();
+      if (!texts) return fail(node.place("solder,backend"), "is not a list of strings", R"(use "kernel", "user")");
+      wanted = std::move(*texts);
+    }
+    for (const std::string& backend : wanted)
+      if (backend != "kernel" && backend != "user")
+        return fail(node.place("solder,backend"), fmt::format("there is no backend \"{}\"", backend),
+                    R"(use "kernel", "user" or both in the order of preference)");
+    if (kernel != nullptr && kernel->knows(node.compatible())) {
+      placements_.push_back({&node, std::move(wanted), false, {}});
+      continue;
+    }
+    if (wanted.empty() || std::ranges::find(wanted, "user") != wanted.end()) continue;
+    return fail(node.place("solder,backend"),
+                fmt::format("asks for the kernel alone, and the accelerator ({}) has no such device there",
+                            fabric_->accelerator->name()),
+                R"(add "user", or choose another accelerator)");
+  }
+  if (kernel != nullptr) SOLDER_TRY_STATUS(kernel->choose(fabric_->tree, placements_));
   return {};
 }
 
@@ -108,7 +141,9 @@ Status Machine::add_devices(Backends& backends) {
     Part part;
     part.node = entry.node;
     part.ports = SOLDER_TRY(NodePorts::create(*fabric_, backends, *entry.node));
-    auto device = entry.model->factory(*part.ports);
+    const auto* placed = placement(*entry.node);
+    auto device = placed != nullptr && placed->in_kernel ? fabric_->accelerator->kernel_devices()->make(*part.ports)
+                                                         : entry.model->factory(*part.ports);
     // What the tree could not give explains more than what the model made of it.
     SOLDER_TRY_STATUS(part.ports->asked());
     if (!device) {
@@ -153,6 +188,10 @@ Status Machine::start_devices() {
 void Machine::run(const cpu::EntryState& entry) {
   fabric_->cpus.start();
   fabric_->cpus[0].power_on(entry);
+  if (!fabric_->accelerator->parks_cpus()) return;
+  cpu::EntryState parked;
+  parked.parked = true;
+  for (usize i = 1; i < fabric_->cpus.size(); ++i) fabric_->cpus[i].power_on(parked);
 }
 
 void Machine::stop() {
@@ -166,6 +205,11 @@ void Machine::stop() {
 
 bool Machine::press_power_button() {
   return std::ranges::any_of(parts_, [](auto& part) { return part.device->press_power_button(); });
+}
+
+const device::KernelDevices::Candidate* Machine::placement(const tree::Node& node) const {
+  const auto it = std::ranges::find(placements_, &node, &device::KernelDevices::Candidate::node);
+  return it == placements_.end() ? nullptr : &*it;
 }
 
 NodePorts* Machine::ports(const tree::Node& node) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "device/kernel_devices.h"
 #include "machine/backends.h"
 #include "machine/fabric.h"
 #include "machine/node_ports.h"
@@ -43,12 +44,16 @@ class Machine {
   /// The ports of a node with a device; null for others.
   [[nodiscard]] NodePorts* ports(const tree::Node& node);
   [[nodiscard]] device::Device* device(const tree::Node& node);
+  /// Where a node that could live in the host's kernel lives, and why; null for other nodes.
+  [[nodiscard]] const device::KernelDevices::Candidate* placement(const tree::Node& node) const;
+  [[nodiscard]] const std::vector<device::KernelDevices::Candidate>& placements() const { return placements_; }
   /// Interrupts that end at a controller without a model, one text each.
   [[nodiscard]] const std::vector<std::string>& loose_interrupts() const { return loose_; }
 
  private:
   Machine(const tree::Tree& tree, const Plan& plan, cpu::MachineControl& control);
   Status add_memory();
+  Status choose_backends();
   Status add_cpus();
   Status add_devices(Backends& backends);
   Status place_windows();
@@ -66,6 +71,7 @@ class Machine {
   std::vector<std::unique_ptr<StubWindow>> stubs_;
   std::vector<std::unique_ptr<interrupt::OrGate>> gates_;
   std::vector<Part> parts_;
+  std::vector<device::KernelDevices::Candidate> placements_;
   std::vector<std::string> loose_;
   bool stopped_ = false;
 };

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "machine/guest_tree.h"
+#include "machine/irqchip_shorthand.h"
 #include "machine/plan.h"
 
 namespace solder::machine {
@@ -234,6 +235,10 @@ Result<std::unique_ptr<tree::Tree>> apply_shorthand(std::unique_ptr<tree::Tree> 
   if (shorthand.memory) {
     const std::string text = SOLDER_TRY(memory_edit(*tree, *shorthand.memory));
     tree = SOLDER_TRY(compose(std::move(tree), text, "--memory"));
+  }
+  if (shorthand.irqchip) {
+    const std::string text = SOLDER_TRY(irqchip_edit(*tree, *shorthand.irqchip));
+    tree = SOLDER_TRY(compose(std::move(tree), text, "--irqchip"));
   }
   if (!shorthand.disks.empty() || !shorthand.networks.empty()) {
     std::vector<std::string> slots = SOLDER_TRY(free_slots(*tree));

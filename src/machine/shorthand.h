@@ -19,6 +19,7 @@ struct Shorthand {
   std::vector<std::string> networks;   ///< --net user[,forward=…] | tap=NAME | none
   std::optional<std::string> console;  ///< --console stdio | file=F | pty | unix=F | null
   std::optional<std::string> append;   ///< --append, added to the kernel's command line
+  std::optional<std::string> irqchip;  ///< --irqchip kernel | split | user
   std::optional<std::string> kernel;   ///< --kernel
   std::optional<std::string> initrd;   ///< --initrd
 };

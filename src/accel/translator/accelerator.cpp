@@ -27,7 +27,7 @@ Result<std::unique_ptr<cpu::Vcpu>> Translator::create_vcpu(const cpu::CpuRequest
 }
 
 std::string Translator::statistics() const {
-  return engine_ ? engine_->statistics() : std::string{};
+  return engine_ && options_.stats ? engine_->statistics() : std::string{};
 }
 
 }  // namespace solder::accel

@@ -5,6 +5,7 @@ namespace solder::models::bus {
 namespace {
 
 const device::Registration kSimpleBus{"simple-bus", nullptr, "Bus whose devices are mapped as they are", true};
+const device::Registration kIsa{"isa", nullptr, "ISA bus: I/O ports and memory (IEEE 1275 binding)", true};
 const device::Registration kSimplePmBus{"simple-pm-bus", nullptr, "Bus with a power domain, which is always on", true};
 const device::Registration kSimpleMfd{"simple-mfd", nullptr, "Several devices in one block", true};
 const device::Registration kAmbaBus{"arm,amba-bus", nullptr, "Bus of PrimeCells", true};

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "cpu/cpu_set.h"
 #include "device/archive.h"
+#include "device/firmware_files.h"
 #include "device/registers.h"
 #include "host/chardev.h"
 #include "host/disk.h"
@@ -98,6 +99,8 @@ class Ports {
   [[nodiscard]] virtual interrupt::CpuInterface* legacy_controller() = 0;
   /// This node takes messages (msi-controller).
   virtual void provide_messages(interrupt::MessageTarget& target) = 0;
+  /// This node shows files to the firmware and to kernels (fw_cfg).
+  virtual void provide_firmware_files(FirmwareFiles& files) { (void)files; }
   virtual void provide_gpio(GpioPort& gpio) = 0;
   virtual void provide_registers(RegisterMap& map) = 0;
   /// What the node with this phandle provides; null when it provides none or is not there. Valid from start() on.

@@ -41,6 +41,7 @@ struct Fabric {
 
   std::unordered_map<const tree::Node*, interrupt::Controller*> controllers;
   interrupt::CpuInterface* legacy_controller = nullptr;         // the i8259 pair, for ExtINT
+  device::FirmwareFiles* firmware_files = nullptr;              // fw_cfg, filled before CPUs start
   std::unordered_map<u32, device::GpioPort*> gpios;             // by phandle
   std::unordered_map<u32, device::RegisterMap*> register_maps;  // by phandle
 };

@@ -56,6 +56,7 @@ class NodePorts final : public device::Ports {
   void provide_legacy_controller(interrupt::CpuInterface& controller) override;
   [[nodiscard]] interrupt::CpuInterface* legacy_controller() override { return fabric_.legacy_controller; }
   void provide_messages(interrupt::MessageTarget& target) override;
+  void provide_firmware_files(device::FirmwareFiles& files) override { fabric_.firmware_files = &files; }
   void provide_gpio(device::GpioPort& gpio) override;
   void provide_registers(device::RegisterMap& map) override;
   [[nodiscard]] device::GpioPort* gpio(u32 phandle) override;

@@ -157,6 +157,7 @@ class FakePorts final : public device::Ports {
   // What the model provided.
   interrupt::Controller* controller = nullptr;
   interrupt::MessageTarget* messages = nullptr;
+  device::FirmwareFiles* firmware_files = nullptr;
 
   [[nodiscard]] const tree::Node& node() const override { return *node_; }
   [[nodiscard]] std::mutex& lock() override { return lock_; }
@@ -182,6 +183,7 @@ class FakePorts final : public device::Ports {
   void provide_legacy_controller(interrupt::CpuInterface& c) override { machine_.legacy_controller = &c; }
   [[nodiscard]] interrupt::CpuInterface* legacy_controller() override { return machine_.legacy_controller; }
   void provide_messages(interrupt::MessageTarget& target) override { messages = &target; }
+  void provide_firmware_files(device::FirmwareFiles& files) override { firmware_files = &files; }
   void provide_gpio(device::GpioPort& gpio) override { machine_.gpios[node_->phandle()] = &gpio; }
   void provide_registers(device::RegisterMap& map) override { machine_.register_maps[node_->phandle()] = &map; }
   [[nodiscard]] device::GpioPort* gpio(u32 phandle) override {

@@ -19,8 +19,9 @@ std::map<std::string_view, ModelInfo>& registry() {
 
 }  // namespace
 
-Registration::Registration(std::string_view compatible, Factory factory, std::string_view summary, bool bus) {
-  const bool fresh = registry().emplace(compatible, ModelInfo{compatible, factory, summary, bus}).second;
+Registration::Registration(std::string_view compatible, Factory factory, std::string_view summary, bool bus,
+                           std::string_view acpi_hid) {
+  const bool fresh = registry().emplace(compatible, ModelInfo{compatible, factory, summary, bus, acpi_hid}).second;
   SOLDER_CHECK(fresh, "two models register the same compatible");
 }
 

@@ -21,13 +21,17 @@ struct ModelInfo {
   Factory factory = nullptr;  ///< null: the node needs no device (a fixed clock, a simple bus); it is only known
   std::string_view summary;   ///< what it is and which document describes it, for the manual and `solder match`
   bool bus = false;           ///< children are on the machine's bus (simple-bus)
+  /// What ACPI calls such a device: its _HID ("LNRO0005"). Several, separated by blanks: a device each, of which the
+  /// first gets the node's addresses and each one interrupt. Empty: the node's "pnpPNP,501" says it, else nothing does.
+  std::string_view acpi_hid;
 };
 
 /// Adds a line to the registry at start-up:
 ///   const Registration pl031{"arm,pl031", make<Pl031>, "ARM PrimeCell real-time clock (PL031)"};
 class Registration {
  public:
-  Registration(std::string_view compatible, Factory factory, std::string_view summary, bool bus = false);
+  Registration(std::string_view compatible, Factory factory, std::string_view summary, bool bus = false,
+               std::string_view acpi_hid = {});
 };
 
 /// A factory for models whose constructor takes Ports& and cannot fail.

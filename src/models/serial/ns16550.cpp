@@ -73,7 +73,8 @@ class Ns16550 final : public device::Device {
     if (omap_extras(base, shift)) {
       // AM65x TRM (SPRUID7), UART registers: modes and wake-up are kept, not acted on; the reset is always done.
       block.bank(
-          "MODES", 0x20, kModeRegisters, [this](u32 i) { return modes_[i]; }, [this](u32 i, u32 value) { modes_[i] = value; });
+          "MODES", 0x20, kModeRegisters, [this](u32 i) { return modes_[i]; },
+          [this](u32 i, u32 value) { modes_[i] = value; });
       block.constant("SYSS", 0x58, 1);
     }
     block.allow_narrow();
@@ -346,8 +347,8 @@ Result<std::unique_ptr<device::Device>> omap(device::Ports& ports) {
 }
 
 constexpr std::string_view kSummary = "16550-compatible UART (PC16550D)";
-const device::Registration kNs16550a{"ns16550a", plain<16>, kSummary};
-const device::Registration kNs16550{"ns16550", plain<16>, kSummary};
+const device::Registration kNs16550a{"ns16550a", plain<16>, kSummary, false, "PNP0501"};
+const device::Registration kNs16550{"ns16550", plain<16>, kSummary, false, "PNP0501"};
 const device::Registration kNs16850{"ns16850", plain<16>, kSummary};
 const device::Registration kNs16450{"ns16450", plain<1>, "UART without FIFOs (NS16450)"};
 const device::Registration kNs8250{"ns8250", plain<1>, "UART without FIFOs (NS8250)"};

@@ -292,7 +292,8 @@ Result<std::unique_ptr<device::Device>> make_mmio(device::Ports& ports) {
   return std::make_unique<VirtioMmio>(ports, SOLDER_TRY(factory(ports)));
 }
 
-const device::Registration kMmio{"virtio,mmio", make_mmio, "virtio over MMIO, version 2 (virtio 1.2, section 4.2)"};
+const device::Registration kMmio{"virtio,mmio", make_mmio, "virtio over MMIO, version 2 (virtio 1.2, section 4.2)",
+                                 false, "LNRO0005"};
 
 }  // namespace
 

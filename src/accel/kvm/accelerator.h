@@ -11,6 +11,7 @@ namespace solder::accel::kvm {
 
 class MemorySlots;
 class Platform;
+class RunGate;
 
 /// One machine under KVM. Lives longer than its vCPUs and kernel devices, shorter than the machine's RAM.
 class Kvm final : public cpu::Accelerator {
@@ -35,6 +36,7 @@ class Kvm final : public cpu::Accelerator {
  private:
   explicit Kvm(std::unique_ptr<Vm> vm);
   std::unique_ptr<Vm> vm_;
+  std::unique_ptr<RunGate> gate_;
   std::shared_ptr<MemorySlots> slots_;  // the map's listener holds it weakly
   std::unique_ptr<Platform> platform_;
 };

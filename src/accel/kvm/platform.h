@@ -9,12 +9,14 @@
 
 namespace solder::accel::kvm {
 
+class RunGate;
+
 /// The architecture's half of an accelerator; one object a machine.
 class Platform {
  public:
   virtual ~Platform() = default;
-  /// The platform of the host. `vm` outlives it.
-  [[nodiscard]] static std::unique_ptr<Platform> create(Vm& vm);
+  /// The platform of the host. `vm` and `gate` outlive it. Errors: what KVM refuses.
+  [[nodiscard]] static Result<std::unique_ptr<Platform>> create(Vm& vm, RunGate& gate);
   /// Errors: another architecture than the host's, or what KVM refuses.
   [[nodiscard]] virtual Result<std::unique_ptr<cpu::Vcpu>> create_vcpu(const cpu::CpuRequest& request) = 0;
   [[nodiscard]] virtual device::KernelDevices* kernel_devices() = 0;

@@ -85,4 +85,15 @@ Result<UniqueFd> Vm::create_vcpu(u32 id) const {
   return UniqueFd(SOLDER_TRY(control(vm_.get(), SOLDER_KVM(KVM_CREATE_VCPU), static_cast<unsigned long>(id))));
 }
 
+int Vm::vcpu_fd(u32 index) const {
+  const std::lock_guard guard(mutex_);
+  return index < vcpu_fds_.size() ? vcpu_fds_[index] : -1;
+}
+
+void Vm::set_vcpu_fd(u32 index, int fd) {
+  const std::lock_guard guard(mutex_);
+  if (index >= vcpu_fds_.size()) vcpu_fds_.resize(index + 1, -1);
+  vcpu_fds_[index] = fd;
+}
+
 }  // namespace solder::accel::kvm

@@ -3,7 +3,9 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/result.h"
 #include "base/types.h"
@@ -43,6 +45,10 @@ class Vm {
   [[nodiscard]] Status enable(int capability, const char* name, u64 argument = 0, u64 argument1 = 0) const;
   /// KVM_CREATE_VCPU.
   [[nodiscard]] Result<UniqueFd> create_vcpu(u32 id) const;
+  /// The descriptor of the vCPU with this index (not its id), for ioctls of devices that live in it (KVM_SET_LAPIC);
+  /// -1: there is none. The vCPU announces itself with `set_vcpu_fd`.
+  [[nodiscard]] int vcpu_fd(u32 index) const;
+  void set_vcpu_fd(u32 index, int fd);
 
   /// The VM's descriptor, and that of /dev/kvm itself (KVM_GET_SUPPORTED_CPUID and the like).
   [[nodiscard]] int fd() const { return vm_.get(); }
@@ -64,6 +70,8 @@ class Vm {
   UniqueFd vm_;
   usize run_size_;
   std::function<void(u8)> eoi_handler_;
+  mutable std::mutex mutex_;
+  std::vector<int> vcpu_fds_;  // by index
 };
 
 }  // namespace solder::accel::kvm

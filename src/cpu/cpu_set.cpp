@@ -72,6 +72,12 @@ void VcpuThread::run_on(std::function<void()> work) {
   done_condition.wait(lock, [&] { return done; });
 }
 
+Activity VcpuThread::activity() {
+  const std::lock_guard guard(mutex_);
+  if (!powered_.load(std::memory_order_acquire)) return Activity::off;
+  return in_guest_ ? Activity::running : Activity::halted;
+}
+
 void VcpuThread::wake() {
   const std::lock_guard guard(mutex_);
   woken_ = true;

@@ -16,6 +16,13 @@ namespace solder::cpu {
 
 class CpuSet;
 
+/// What a vCPU does, as a user sees it.
+enum class Activity : u8 {
+  off,      ///< not powered on
+  halted,   ///< waits for an interrupt
+  running,  ///< in guest code, or about to be
+};
+
 /// One vCPU's thread: {queued work, then run, then sleep if halted} until told to stop.
 class VcpuThread {
  public:
@@ -29,6 +36,8 @@ class VcpuThread {
   /// Called on the CPU's own thread: the CPU is off from its next exit on.
   void power_off();
   [[nodiscard]] bool powered() const { return powered_.load(std::memory_order_acquire); }
+  /// Old when it is returned. A CPU that halts inside its accelerator (KVM with local APICs) counts as running.
+  [[nodiscard]] Activity activity();
   /// Queues `work` to run on this thread between guest instructions; FIFO. Returns at once.
   void post(std::function<void()> work);
   /// The same, and waits until it ran. On the CPU's own thread it runs at once.

@@ -168,6 +168,8 @@ class Accelerator {
   /// Whether CPUs other than the first wait inside the accelerator until the guest starts them: the machine then powers
   /// them on with `EntryState::parked`.
   [[nodiscard]] virtual bool parks_cpus() const { return false; }
+  /// Whether its CPUs run code: a machine whose CPUs do not needs nothing to boot.
+  [[nodiscard]] virtual bool runs_code() const { return true; }
 };
 
 }  // namespace solder::cpu

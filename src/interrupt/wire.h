@@ -48,15 +48,19 @@ class LevelWire {
     // Repeats are dropped here, so that a model may call this after every change of its registers.
     if (level == level_) return;
     level_ = level;
+    if (level) ++count_;
     if (sink_ != nullptr) sink_->set_level(pin_, level);
   }
   [[nodiscard]] bool level() const { return level_; }
   [[nodiscard]] bool connected() const { return sink_ != nullptr; }
+  /// How often it rose. Under the driver's lock, as the rest.
+  [[nodiscard]] u64 count() const { return count_; }
 
  private:
   Sink* sink_ = nullptr;
   u32 pin_ = 0;
   bool level_ = false;
+  u64 count_ = 0;
 };
 
 /// An edge-triggered output: each `fire` is one event.
@@ -67,13 +71,17 @@ class EdgeWire {
     pin_ = pin;
   }
   void fire() {
+    ++count_;
     if (sink_ != nullptr) sink_->pulse(pin_);
   }
   [[nodiscard]] bool connected() const { return sink_ != nullptr; }
+  /// How often it fired. Under the driver's lock.
+  [[nodiscard]] u64 count() const { return count_; }
 
  private:
   Sink* sink_ = nullptr;
   u32 pin_ = 0;
+  u64 count_ = 0;
 };
 
 /// Several level wires on one input: high while any is.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <ctime>
 
 #include "base/bytes.h"
 #include "base/check.h"
@@ -24,6 +25,12 @@ struct Layer {
   bool read_only;
   const std::string* name;
 };
+
+u64 host_now() {
+  timespec ts{};
+  ::clock_gettime(CLOCK_MONOTONIC, &ts);
+  return static_cast<u64>(ts.tv_sec) * 1'000'000'000 + static_cast<u64>(ts.tv_nsec);
+}
 
 // Last address of a range: avoids the overflow of an end at 2^64.
 Gpa last_of(Gpa start, u64 size) {
@@ -241,7 +248,7 @@ AddressSpace::Access AddressSpace::load(Gpa address, unsigned size) const {
   const FlatRange* range = map().find(address);
   if (range == nullptr || size > range->size - (address - range->start)) return {};
   const u64 offset = range->offset + (address - range->start);
-  if (range->handler != nullptr) return {range->handler->read(offset, size), true};
+  if (range->handler != nullptr) return {read_window(*range, address, size), true};
   u64 value = 0;
   std::memcpy(&value, range->ram->host() + offset, size);
   return {value, true};
@@ -252,12 +259,27 @@ bool AddressSpace::store(Gpa address, unsigned size, u64 value) const {
   if (range == nullptr || size > range->size - (address - range->start)) return false;
   const u64 offset = range->offset + (address - range->start);
   if (range->handler != nullptr) {
-    range->handler->write(offset, size, value);
+    write_window(*range, address, size, value);
   } else if (!range->read_only) {
     std::memcpy(range->ram->host() + offset, &value, size);
     range->ram->mark_written(offset, size);
   }
   return true;
+}
+
+u64 AddressSpace::observed(const FlatRange& range, IoAccess access) const {
+  access.begin_ns = host_now();
+  if (access.write) {
+    range.handler->write(access.offset, access.size, access.value);
+  } else {
+    access.value = range.handler->read(access.offset, access.size);
+  }
+  access.end_ns = host_now();
+  access.owner = range.name;
+  access.handler = range.handler;
+  access.port = ports_.load(std::memory_order_relaxed);
+  if (IoObserver* observer = observer_.load(std::memory_order_acquire)) observer->accessed(access);
+  return access.value;
 }
 
 u8* AddressSpace::ram_pointer(Gpa address, u64 size) const {

@@ -11,6 +11,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "memory/io_observer.h"
 #include "memory/mmio.h"
 #include "memory/ram.h"
 
@@ -87,6 +88,35 @@ class AddressSpace {
   };
   [[nodiscard]] Access load(Gpa address, unsigned size) const;
   bool store(Gpa address, unsigned size, u64 value) const;
+  /// The access of a CPU to a device that it has found itself: `range` is a window and holds all `size` bytes at
+  /// `address`. `exit_ns`: when the CPU left the guest (CLOCK_MONOTONIC), for a trace; 0 unknown.
+  [[nodiscard]] u64 read_window(const FlatRange& range, Gpa address, unsigned size, u64 exit_ns = 0) const {
+    const u64 offset = range.offset + (address - range.start);
+    if (observer_.load(std::memory_order_acquire) == nullptr) [[likely]]
+      return range.handler->read(offset, size);
+    return observed(range, {.address = address, .size = static_cast<u8>(size), .offset = offset, .exit_ns = exit_ns});
+  }
+  void write_window(const FlatRange& range, Gpa address, unsigned size, u64 value, u64 exit_ns = 0) const {
+    const u64 offset = range.offset + (address - range.start);
+    if (observer_.load(std::memory_order_acquire) == nullptr) [[likely]] {
+      range.handler->write(offset, size, value);
+      return;
+    }
+    observed(range, {.address = address,
+                     .size = static_cast<u8>(size),
+                     .write = true,
+                     .value = value,
+                     .offset = offset,
+                     .exit_ns = exit_ns});
+  }
+  /// Who is told of every access by load, store, read_window and write_window; null: nobody. An access that is under
+  /// way may still report to the one before. `ports`: what `IoAccess::port` says.
+  void observe(IoObserver* observer, bool ports = false) {
+    ports_.store(ports, std::memory_order_relaxed);
+    observer_.store(observer, std::memory_order_release);
+  }
+  /// Whether anyone is told: an accelerator notes the time of exits only then.
+  [[nodiscard]] bool observed() const { return observer_.load(std::memory_order_relaxed) != nullptr; }
   /// A host pointer to `size` contiguous bytes of RAM at `address`, or null. Writers call Ram::mark_written after.
   [[nodiscard]] u8* ram_pointer(Gpa address, u64 size) const;
 
@@ -99,6 +129,7 @@ class AddressSpace {
     int priority;
   };
   Status publish();
+  u64 observed(const FlatRange& range, IoAccess access) const;
 
   std::string name_;
   mutable std::mutex mutex_;
@@ -109,6 +140,8 @@ class AddressSpace {
   std::vector<std::unique_ptr<const FlatMap>> published_;
   std::vector<MapListener> listeners_;
   std::atomic<const FlatMap*> map_;
+  std::atomic<IoObserver*> observer_{nullptr};
+  std::atomic<bool> ports_{false};
 };
 
 }  // namespace solder::memory

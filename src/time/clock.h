@@ -74,15 +74,27 @@ class TimerQueue {
   void clock_changed();
   /// Ends the thread; no callback runs afterwards.
   void stop();
+  /// Sets a paused clock to `to`, by way of every deadline until then: timers fire at their times, on the queue's
+  /// thread, and are done when this returns. At most `most` of them: returns the time that was reached, which is `to`
+  /// unless they were more, or the clock is running. One caller at a time; not from a callback.
+  Nanoseconds step(Nanoseconds to, u64 most);
+  /// The earliest deadline; none: ~0.
+  [[nodiscard]] Nanoseconds next_deadline();
 
  private:
   friend class Timer;
   void run();
+  bool advance_step();
+  void drop_cancelled();
   Clock& clock_;
   std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<std::shared_ptr<Timer::Slot>> heap_;
   bool stopping_ = false;
+  bool stepping_ = false;  // a caller of `step` waits
+  Nanoseconds step_to_ = 0;
+  u64 step_left_ = 0;
+  std::condition_variable stepped_;
   std::thread thread_;
 };
 

@@ -91,14 +91,67 @@ void TimerQueue::stop() {
     const std::lock_guard guard(mutex_);
     stopping_ = true;
     wake_.notify_one();
+    stepped_.notify_all();
   }
   if (thread_.joinable()) thread_.join();
+}
+
+Nanoseconds TimerQueue::step(Nanoseconds to, u64 most) {
+  std::unique_lock lock(mutex_);
+  step_to_ = to;
+  step_left_ = most;
+  stepping_ = true;
+  wake_.notify_one();
+  stepped_.wait(lock, [this] { return !stepping_ || stopping_; });
+  stepping_ = false;
+  return clock_.now();
+}
+
+// Brings a paused clock to the next deadline of a step. False: the step is over.
+bool TimerQueue::advance_step() {
+  if (!clock_.paused()) return false;
+  drop_cancelled();
+  const Nanoseconds next = heap_.empty() ? ~Nanoseconds{0} : heap_.front()->key;
+  if (next > step_to_) {
+    if (clock_.now() < step_to_) clock_.set(step_to_);
+    return false;
+  }
+  if (step_left_ == 0) return false;
+  --step_left_;
+  if (next > clock_.now()) clock_.set(next);
+  return true;
+}
+
+// Takes off the heap's top what would not fire at its key, so that the top is the earliest deadline.
+void TimerQueue::drop_cancelled() {
+  while (!heap_.empty()) {
+    const std::shared_ptr<Timer::Slot> top = heap_.front();
+    if (top->armed && top->deadline <= top->key) return;
+    std::pop_heap(heap_.begin(), heap_.end(), later);
+    heap_.pop_back();
+    top->queued = top->armed;
+    if (!top->armed) continue;
+    top->key = top->deadline;
+    heap_.push_back(top);
+    std::push_heap(heap_.begin(), heap_.end(), later);
+  }
+}
+
+Nanoseconds TimerQueue::next_deadline() {
+  const std::lock_guard guard(mutex_);
+  drop_cancelled();
+  return heap_.empty() ? ~Nanoseconds{0} : heap_.front()->key;
 }
 
 void TimerQueue::run() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    if (heap_.empty() || clock_.paused()) {
+    if (stepping_ && !advance_step()) {
+      stepping_ = false;
+      stepped_.notify_all();
+      continue;
+    }
+    if (heap_.empty() || (clock_.paused() && !stepping_)) {
       wake_.wait(lock);
       continue;
     }

@@ -116,7 +116,7 @@ u64 GuestMemory::device_load(const Place& place, unsigned size) {
   u64 value = 0;
   const u64 inside = place.physical - place.range->start;
   if (place.range->handler != nullptr && place.range->size - inside >= size) {
-    value = place.range->handler->read(place.range->offset + inside, size);
+    value = space_.read_window(*place.range, place.physical, size);
   } else {
     value = space_.load(place.physical, size).value;
   }
@@ -129,7 +129,7 @@ void GuestMemory::device_store(const Place& place, unsigned size, u64 value) {
   owner_.leave_for_device();
   const u64 inside = place.physical - place.range->start;
   if (place.range->handler != nullptr && place.range->size - inside >= size) {
-    place.range->handler->write(place.range->offset + inside, size, value & mask64(size * 8));
+    space_.write_window(*place.range, place.physical, size, value & mask64(size * 8));
   } else {
     space_.store(place.physical, size, value & mask64(size * 8));
   }

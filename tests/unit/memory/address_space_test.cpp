@@ -122,6 +122,50 @@ TEST(AddressSpace, ReadOnlyRamDropsStores) {
   EXPECT_EQ(space.load(0, 1).value, 0x5aU);
 }
 
+class Recorder final : public IoObserver {
+ public:
+  void accessed(const IoAccess& access) noexcept override { seen.push_back(access); }
+  std::vector<IoAccess> seen;
+};
+
+TEST(AddressSpace, AnObserverIsToldOfDevicesOnly) {
+  AddressSpace space("memory");
+  Echo device(0x70);
+  auto ram = Ram::create("ram", kPageSize);
+  ASSERT_TRUE(ram);
+  ASSERT_TRUE(space.add(window("/device", 0x1000, 0x100, device)));
+  ASSERT_TRUE(space.add({.name = "/ram", .start = 0x10000, .size = kPageSize, .ram = ram->get()}));
+  Recorder recorder;
+  EXPECT_FALSE(space.observed());
+  EXPECT_TRUE(space.store(0x1008, 4, 5));
+  space.observe(&recorder);
+  EXPECT_TRUE(space.observed());
+  EXPECT_TRUE(space.store(0x10000, 4, 5));
+  EXPECT_TRUE(space.store(0x1008, 4, 0x1234));
+  EXPECT_EQ(space.load(0x1004, 2).value, 0x74U);
+  const FlatRange* range = space.map().find(0x1000);
+  ASSERT_NE(range, nullptr);
+  EXPECT_EQ(space.read_window(*range, 0x1001, 1, 77), 0x71U);
+  space.observe(nullptr);
+  EXPECT_TRUE(space.store(0x1008, 4, 6));
+  ASSERT_EQ(recorder.seen.size(), 3U);
+  const IoAccess& store = recorder.seen[0];
+  EXPECT_TRUE(store.write);
+  EXPECT_FALSE(store.port);
+  EXPECT_EQ(store.address, 0x1008U);
+  EXPECT_EQ(store.offset, 8U);
+  EXPECT_EQ(store.size, 4);
+  EXPECT_EQ(store.value, 0x1234U);
+  EXPECT_EQ(*store.owner, "/device");
+  EXPECT_EQ(store.handler, &device);
+  EXPECT_GE(store.end_ns, store.begin_ns);
+  EXPECT_EQ(store.exit_ns, 0U);
+  EXPECT_FALSE(recorder.seen[1].write);
+  EXPECT_EQ(recorder.seen[1].value, 0x74U);
+  EXPECT_EQ(recorder.seen[2].exit_ns, 77U);
+  EXPECT_EQ(device.last_value, 6U);
+}
+
 TEST(AddressSpace, ReadersNeedNoLockWhileTheMapChanges) {
   AddressSpace space("memory");
   Echo fixed(1);

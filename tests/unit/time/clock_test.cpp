@@ -138,5 +138,52 @@ TEST(Timer, StandsStillWithThePausedClock) {
   future.wait();
 }
 
+TEST(Timer, AStepFiresEveryDeadlineAtItsTime) {
+  Clock clock;
+  clock.pause();
+  clock.set(1000);
+  TimerQueue queue(clock);
+  queue.clock_changed();
+  std::vector<std::pair<int, Nanoseconds>> fired;
+  Timer periodic;
+  periodic = Timer(queue, [&] {
+    fired.emplace_back(1, clock.now());
+    periodic.arm(clock.now() + 100);
+  });
+  Timer once(queue, [&] { fired.emplace_back(2, clock.now()); });
+  Timer cancelled(queue, [&] { fired.emplace_back(3, clock.now()); });
+  periodic.arm(1100);
+  once.arm(1250);
+  cancelled.arm(1050);
+  cancelled.cancel();
+  EXPECT_EQ(queue.next_deadline(), 1100U);
+  EXPECT_EQ(queue.step(1300, 100), 1300U);
+  const std::vector<std::pair<int, Nanoseconds>> expected = {{1, 1100}, {1, 1200}, {2, 1250}, {1, 1300}};
+  EXPECT_EQ(fired, expected);
+  EXPECT_EQ(clock.now(), 1300U);
+}
+
+TEST(Timer, AStepEndsThoughATimerRearmsForEver) {
+  Clock clock;
+  clock.pause();
+  clock.set(0);
+  TimerQueue queue(clock);
+  u64 fired = 0;
+  Timer restless;
+  restless = Timer(queue, [&] {
+    ++fired;
+    restless.arm(clock.now());
+  });
+  restless.arm(10);
+  EXPECT_EQ(queue.step(20, 1000), 10U);
+  EXPECT_EQ(fired, 1000U);
+}
+
+TEST(Timer, AStepOfARunningClockIsNone) {
+  Clock clock;
+  TimerQueue queue(clock);
+  EXPECT_LT(queue.step(~Nanoseconds{0} >> 2, 1), ~Nanoseconds{0} >> 2);
+}
+
 }  // namespace
 }  // namespace solder::time

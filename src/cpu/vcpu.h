@@ -4,6 +4,7 @@
 #include <array>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -117,6 +118,14 @@ class Vcpu {
   virtual void set_cpu_interface(interrupt::CpuInterface* interface) { (void)interface; }
   /// A pulse of the non-maskable interrupt. Any thread.
   virtual void raise_nmi() {}
+  /// x86: the time-stamp counter as the guest reads it now, and its rate, for a local APIC outside of the accelerator,
+  /// whose TSC-deadline timer compares with it. None: the rate is not known, and the guest is offered no such timer.
+  /// Before the CPU runs, and on its own thread.
+  struct TscReading {
+    u64 value = 0;
+    u64 hz = 0;  ///< not 0
+  };
+  [[nodiscard]] virtual std::optional<TscReading> read_tsc() const { return std::nullopt; }
 
   /// All registers, for snapshots, debuggers and fault reports. Only while the CPU does not run.
   [[nodiscard]] virtual std::vector<RegisterValue> registers() const = 0;

@@ -82,6 +82,9 @@ class Ports {
   /// Size in bytes of the `index`-th `reg` entry; 0 if there is none.
   [[nodiscard]] virtual u64 window_size(u32 index) const = 0;
   [[nodiscard]] virtual u32 window_count() const = 0;
+  /// Where the `index`-th `reg` entry lies, only for registers that tell the guest so (IA32_APIC_BASE); 0 if there is
+  /// none.
+  [[nodiscard]] virtual u64 window_address(u32 index) const = 0;
 
   /// The wire of the node's `index`-th interrupt specifier. A node without that many gets a wire to nowhere.
   virtual interrupt::LevelWire& level_wire(u32 index) = 0;
@@ -93,6 +96,8 @@ class Ports {
 
   /// This node is an interrupt controller that others' specifiers refer to.
   virtual void provide_controller(interrupt::Controller& controller) = 0;
+  /// What the node with this phandle provides; null when it is no controller. Valid once all devices are made.
+  [[nodiscard]] virtual interrupt::Controller* find_controller(u32 phandle) = 0;
   /// This node is the i8259 pair, which the boot CPU asks for the vector of an ExtINT.
   virtual void provide_legacy_controller(interrupt::CpuInterface& controller) = 0;
   /// The same, for local APICs; null when the machine has none. Valid from start() on.

@@ -70,6 +70,8 @@ class RoutingTable {
   explicit RoutingTable(MessageTarget* messages = nullptr);
   ~RoutingTable();
   void set_message_target(MessageTarget* target) { messages_.store(target, std::memory_order_release); }
+  /// Null: nobody takes messages.
+  [[nodiscard]] MessageTarget* message_target() const { return messages_.load(std::memory_order_acquire); }
   /// Mirrors the table into the kernel from now on. Before CPUs run.
   void set_kernel(KernelRoutes* kernel);
 

@@ -111,6 +111,8 @@ class Controller {
     std::string name;        ///< "SPI 1", "PPI 11 of cpu 0", "pin 5": for explain and errors
     bool in_kernel = false;  ///< the controller lives in KVM; `controller` is its number there
     u32 controller = 0;      ///< KVM_IRQCHIP_*
+    /// The routing table's number behind this input, for sources that are eventfds; none: only `sink` reaches it.
+    std::optional<u32> virq = std::nullopt;
   };
   /// The input that `specifier` (as many cells as #interrupt-cells) names. `cpu` matters for per-CPU inputs (PPIs).
   /// Errors: what is wrong with which cell.
@@ -135,12 +137,24 @@ struct Message {
   u32 device_id = 0;
 };
 
+/// Hears that CPUs ended level-triggered interrupts that had come as messages (a local APIC's EOI broadcast): an I/O
+/// APIC, whose remote IRR clears.
+class EoiListener {
+ public:
+  virtual ~EoiListener() = default;
+  /// A CPU ended the level-triggered interrupt `vector`. Any thread; no lock of the message target is held.
+  virtual void end_of_interrupt(u8 vector) = 0;
+};
+
 /// Who receives messages (an ITS frame, a GICv2m, the x86 local APICs).
 class MessageTarget {
  public:
   virtual ~MessageTarget() = default;
   /// False when the message means nothing there.
   virtual bool deliver(const Message& message) = 0;
+  /// `listener`, which lives as long as the target, hears of EOIs from now on. Before CPUs run. Targets whose CPUs
+  /// broadcast none ignore it.
+  virtual void add_eoi_listener(EoiListener& listener) { (void)listener; }
 };
 
 }  // namespace solder::interrupt

@@ -85,6 +85,10 @@ u64 NodePorts::window_size(u32 index) const {
   return index < addresses_.size() ? addresses_[index].size : 0;
 }
 
+u64 NodePorts::window_address(u32 index) const {
+  return index < addresses_.size() ? addresses_[index].address : 0;
+}
+
 interrupt::LevelWire& NodePorts::level_wire(u32 index) {
   return levels_.emplace_back(Level{index, {}}).wire;
 }
@@ -120,6 +124,11 @@ Result<interrupt::Controller::Input> NodePorts::interrupt_input(u32 index, u32 c
 
 void NodePorts::provide_controller(interrupt::Controller& controller) {
   fabric_.controllers[&node_] = &controller;
+}
+interrupt::Controller* NodePorts::find_controller(u32 phandle) {
+  const tree::Node* node = fabric_.tree.by_phandle(phandle);
+  const auto it = fabric_.controllers.find(node);
+  return it == fabric_.controllers.end() ? nullptr : it->second;
 }
 void NodePorts::provide_legacy_controller(interrupt::CpuInterface& controller) {
   fabric_.legacy_controller = &controller;

@@ -48,11 +48,13 @@ class NodePorts final : public device::Ports {
   void window(u32 index, memory::MmioHandler& handler) override;
   [[nodiscard]] u64 window_size(u32 index) const override;
   [[nodiscard]] u32 window_count() const override { return static_cast<u32>(addresses_.size()); }
+  [[nodiscard]] u64 window_address(u32 index) const override;
   interrupt::LevelWire& level_wire(u32 index) override;
   interrupt::EdgeWire& edge_wire(u32 index) override;
   [[nodiscard]] u32 interrupt_count() const override { return static_cast<u32>(specifiers_.size()); }
   [[nodiscard]] Result<interrupt::Controller::Input> interrupt_input(u32 index, u32 cpu) override;
   void provide_controller(interrupt::Controller& controller) override;
+  [[nodiscard]] interrupt::Controller* find_controller(u32 phandle) override;
   void provide_legacy_controller(interrupt::CpuInterface& controller) override;
   [[nodiscard]] interrupt::CpuInterface* legacy_controller() override { return fabric_.legacy_controller; }
   void provide_messages(interrupt::MessageTarget& target) override;

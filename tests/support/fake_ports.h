@@ -37,6 +37,7 @@ class FakeVcpu final : public cpu::Vcpu {
   void set_firmware(cpu::FirmwareCalls* calls) override { firmware = calls; }
   void set_cpu_interface(interrupt::CpuInterface* i) override { cpu_interface = i; }
   void raise_nmi() override { ++nmis; }
+  [[nodiscard]] std::optional<TscReading> read_tsc() const override { return tsc; }
   [[nodiscard]] std::vector<cpu::RegisterValue> registers() const override { return {}; }
   [[nodiscard]] Status set_register(const cpu::RegisterValue&) override { return {}; }
   [[nodiscard]] std::string fault_text() const override { return "none"; }
@@ -53,6 +54,7 @@ class FakeVcpu final : public cpu::Vcpu {
   cpu::FirmwareCalls* firmware = nullptr;
   interrupt::CpuInterface* cpu_interface = nullptr;
   u32 nmis = 0;
+  std::optional<TscReading> tsc;
 
  private:
   u32 index_;
@@ -124,6 +126,7 @@ class FakeMachine {
   /// What devices provided, by their node's phandle.
   std::map<u32, device::GpioPort*> gpios;
   std::map<u32, device::RegisterMap*> register_maps;
+  std::map<u32, interrupt::Controller*> controllers;
 };
 
 /// One node's ports. Set sizes, backends and properties before the model is made.
@@ -148,6 +151,7 @@ class FakePorts final : public device::Ports {
 
   // What a test sets.
   std::vector<u64> window_sizes{0x1000};
+  std::vector<u64> window_addresses;
   host::CharDevice* chardev_backend = nullptr;
   host::Disk* disk_backend = nullptr;
   host::Network* network_backend = nullptr;
@@ -172,6 +176,9 @@ class FakePorts final : public device::Ports {
     return index < window_sizes.size() ? window_sizes[index] : 0;
   }
   [[nodiscard]] u32 window_count() const override { return static_cast<u32>(window_sizes.size()); }
+  [[nodiscard]] u64 window_address(u32 index) const override {
+    return index < window_addresses.size() ? window_addresses[index] : 0;
+  }
   interrupt::LevelWire& level_wire(u32 index) override { return level_wires_[index]; }
   interrupt::EdgeWire& edge_wire(u32 index) override { return edge_wires_[index]; }
   [[nodiscard]] u32 interrupt_count() const override { return static_cast<u32>(specifiers.size()); }
@@ -179,10 +186,20 @@ class FakePorts final : public device::Ports {
     if (index >= specifiers.size() || interrupt_parent == nullptr) return fail(node_->place(), "no such interrupt");
     return interrupt_parent->input(specifiers[index], cpu);
   }
-  void provide_controller(interrupt::Controller& c) override { controller = &c; }
+  void provide_controller(interrupt::Controller& c) override {
+    controller = &c;
+    machine_.controllers[node_->phandle()] = &c;
+  }
+  [[nodiscard]] interrupt::Controller* find_controller(u32 phandle) override {
+    const auto it = machine_.controllers.find(phandle);
+    return it == machine_.controllers.end() ? nullptr : it->second;
+  }
   void provide_legacy_controller(interrupt::CpuInterface& c) override { machine_.legacy_controller = &c; }
   [[nodiscard]] interrupt::CpuInterface* legacy_controller() override { return machine_.legacy_controller; }
-  void provide_messages(interrupt::MessageTarget& target) override { messages = &target; }
+  void provide_messages(interrupt::MessageTarget& target) override {
+    messages = &target;
+    machine_.routes.set_message_target(&target);
+  }
   void provide_firmware_files(device::FirmwareFiles& files) override { firmware_files = &files; }
   void provide_gpio(device::GpioPort& gpio) override { machine_.gpios[node_->phandle()] = &gpio; }
   void provide_registers(device::RegisterMap& map) override { machine_.register_maps[node_->phandle()] = &map; }

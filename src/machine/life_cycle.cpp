@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <optional>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -47,6 +48,11 @@ void announce(const Machine& machine) {
   if (!machine.loose_interrupts().empty())
     log::warn(
         fmt::format("interrupts to controllers without a model: {}", fmt::join(machine.loose_interrupts(), ", ")));
+}
+
+bool names_kernel(const tree::Tree& tree) {
+  const tree::Node* boot = tree.find("/solder/boot");
+  return boot != nullptr && boot->has("solder,kernel");
 }
 
 void print_statistics(Machine& machine) {
@@ -110,19 +116,24 @@ void Control::clear() {
 Result<Control::End> run_machine(const tree::Tree& tree, const cpu::AcceleratorFactory& accelerator,
                                  const RunOptions& options) {
   const Plan plan = SOLDER_TRY(make_plan(tree));
-  const BootFiles files = SOLDER_TRY(BootFiles::read(tree));
+  // Read once; a machine whose CPUs run no code boots nothing, unless it is told to.
+  std::optional<BootFiles> files;
   const StopSignals signals;
   Control control;
   Backends backends({.quit = [&control] { control.request_quit(); }});
   bool first = true;
   while (true) {
     auto one = SOLDER_TRY(accelerator());
+    if (!files && (one->runs_code() || names_kernel(tree))) files = SOLDER_TRY(BootFiles::read(tree));
     auto machine = SOLDER_TRY(Machine::build(tree, plan, std::move(one), backends, control));
     if (first) announce(*machine);
     first = false;
-    const cpu::EntryState entry = SOLDER_TRY(load_guest(*machine, files));
+    cpu::EntryState entry;
+    if (files) entry = SOLDER_TRY(load_guest(*machine, *files));
+    if (options.watcher != nullptr) options.watcher->machine_starts(*machine, control);
     machine->run(entry);
     Control::End end = control.wait(signals.fd());
+    if (options.watcher != nullptr) options.watcher->machine_goes(*machine);
     machine->stop();
     print_statistics(*machine);
     if (end.reason == EndReason::fault) return fail("", "internal fault: " + end.text, "please report this");

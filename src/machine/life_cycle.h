@@ -44,8 +44,19 @@ class Control final : public cpu::MachineControl {
   UniqueFd event_;
 };
 
+/// Hears of each machine of a run (a reset makes another), on the thread of `run_machine`.
+class RunWatcher {
+ public:
+  virtual ~RunWatcher() = default;
+  /// The machine is built and loaded; its CPUs are about to start. `control` takes requests as long as the machine is.
+  virtual void machine_starts(Machine& machine, Control& control) = 0;
+  /// The machine is about to stop: after this the watcher does not touch it any more.
+  virtual void machine_goes(Machine& machine) = 0;
+};
+
 struct RunOptions {
   bool no_reboot = false;
+  RunWatcher* watcher = nullptr;  ///< outlives the run
 };
 
 /// Runs the machine of `tree` until it ends. SIGINT, SIGTERM and SIGHUP stop it cleanly; they are blocked in all

@@ -250,6 +250,8 @@ u64 hypervisor_call(CoreState* core, u64 secure, u64, u64) {
   const bool known = cpu.firmware() != nullptr && cpu.firmware()->call(cpu.index(), secure != 0, registers);
   if (!known) registers[0] = ~u64{0};  // NOT_SUPPORTED (DEN0028, SMCCC 5.2)
   for (usize n = 0; n < registers.size(); ++n) s.x[n] = registers[n];
+  // CPU_SUSPEND: as WFI, with the call's result in place.
+  if (known && cpu.firmware()->take_wait(cpu.index()) && !cpu.has_wake_reason()) s.waiting = 1;
   // CPU_OFF and the like take effect when the run loop is left.
   core->exit_request.fetch_or(ir::kExitKick, std::memory_order_acq_rel);
   return kStay;

@@ -69,6 +69,15 @@ void test_main(void) {
   isb();
   asm volatile("wfi");
   check("masked", timer_fired, 20);
+  // CPU_SUSPEND comes back when an interrupt is pending, masked or not, and not before
+  write_register(cntv_ctl_el0, 2);
+  isb();
+  const u64 suspended_until = read_register(cntvct_el0) + hz / 200;
+  write_register(cntv_cval_el0, suspended_until);
+  write_register(cntv_ctl_el0, 1);
+  isb();
+  check("CPU_SUSPEND", psci(0xc4000001, 0, 0, 0), 0);
+  check("not early from CPU_SUSPEND", read_register(cntvct_el0) >= suspended_until, 1);
   asm volatile("msr daifclr, #2\n isb");
   // Soon, but under random-irq not at once.
   for (u64 i = 0; i < 1000000 && timer_fired != 21; ++i) asm volatile("" ::: "memory");

@@ -12,8 +12,8 @@
 
 namespace solder::device {
 
-/// The numbered items that guests know. The device makes the first four and the directory by itself; who boots fills in
-/// the rest. 32-bit and 64-bit numbers are little-endian.
+/// The numbered items that guests know. The device makes signature, id, ram_size, cpu_count, max_cpus and
+/// directory by itself; who boots fills in the rest. 32-bit and 64-bit numbers are little-endian.
 enum class FirmwareItem : u16 {
   signature = 0x00,
   id = 0x01,

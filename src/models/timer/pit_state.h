@@ -47,14 +47,16 @@ struct PitChannel {
   }
 };
 
-/// The three counters and port 0x61's part of them. The gate of counter 2 is bit 0 of port 0x61.
+/// The three counters and port 0x61's part of them. The gate of counter 2 is bit 0 of port 0x61. The saved state of a
+/// PIT device, wherever it lives, is this record and nothing else, so that it can move.
 struct PitState {
   std::array<PitChannel, 3> channels{};
   u8 speaker_data = 0;  ///< bit 1 of port 0x61 (KVM_PIT_FLAGS_SPEAKER_DATA_ON)
   u8 hpet_legacy = 0;   ///< interrupt 0 belongs to the HPET (KVM_PIT_FLAGS_HPET_LEGACY): counter 0 drives nothing
+  i64 edge_time = -1;   ///< machine time of counter 0's next interrupt; 0: none; -1: follows from the counter
 
   void state(device::Archive& archive) {
-    archive("channels", channels)("speaker_data", speaker_data)("hpet_legacy", hpet_legacy);
+    archive("channels", channels)("speaker_data", speaker_data)("hpet_legacy", hpet_legacy)("edge_time", edge_time);
   }
 };
 

@@ -1,6 +1,7 @@
 #include "accel/kvm/window_cache.h"
 
 #include <algorithm>
+#include <ctime>
 
 #include "base/bits.h"
 
@@ -19,7 +20,13 @@ unsigned piece_size(Gpa address, unsigned left, const memory::FlatRange* range) 
 
 }  // namespace
 
-u64 WindowCache::load_pieces(Gpa address, unsigned size) {
+u64 WindowCache::monotonic_now() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<u64>(now.tv_sec) * 1'000'000'000 + static_cast<u64>(now.tv_nsec);
+}
+
+u64 WindowCache::load_pieces(Gpa address, unsigned size, u64 exit_ns) {
   u64 value = 0;
   for (unsigned done = 0; done < size && done < 8;) {
     const memory::FlatRange* range = find(address + done);
@@ -28,7 +35,7 @@ u64 WindowCache::load_pieces(Gpa address, unsigned size) {
     if (range != nullptr) {
       const u64 offset = range->offset + (address + done - range->start);
       if (range->handler != nullptr) {
-        part = range->handler->read(offset, piece);
+        part = space_.read_window(*range, address + done, piece, exit_ns);
       } else {
         std::memcpy(&part, range->ram->host() + offset, piece);
       }
@@ -39,7 +46,7 @@ u64 WindowCache::load_pieces(Gpa address, unsigned size) {
   return value;
 }
 
-void WindowCache::store_pieces(Gpa address, unsigned size, u64 value) {
+void WindowCache::store_pieces(Gpa address, unsigned size, u64 value, u64 exit_ns) {
   for (unsigned done = 0; done < size && done < 8;) {
     const memory::FlatRange* range = find(address + done);
     const unsigned piece = piece_size(address + done, std::min(size, 8U) - done, range);
@@ -47,7 +54,7 @@ void WindowCache::store_pieces(Gpa address, unsigned size, u64 value) {
     if (range != nullptr) {
       const u64 offset = range->offset + (address + done - range->start);
       if (range->handler != nullptr) {
-        range->handler->write(offset, piece, part);
+        space_.write_window(*range, address + done, piece, part, exit_ns);
       } else if (!range->read_only) {
         std::memcpy(range->ram->host() + offset, &part, piece);
         range->ram->mark_written(offset, piece);

@@ -16,21 +16,24 @@ class WindowCache {
  public:
   explicit WindowCache(const memory::AddressSpace& space) : space_(space) {}
 
-  u64 load(Gpa address, unsigned size) {
+  /// `exit_ns`: when the CPU left the guest, for traces; see exit_time.
+  u64 load(Gpa address, unsigned size, u64 exit_ns = 0) {
     const memory::FlatRange* range = find(address);
     if (range != nullptr && range->handler != nullptr && plain(size) && size <= range->end() - address) [[likely]] {
-      return range->handler->read(range->offset + (address - range->start), size);
+      return space_.read_window(*range, address, size, exit_ns);
     }
-    return load_pieces(address, size);
+    return load_pieces(address, size, exit_ns);
   }
-  void store(Gpa address, unsigned size, u64 value) {
+  void store(Gpa address, unsigned size, u64 value, u64 exit_ns = 0) {
     const memory::FlatRange* range = find(address);
     if (range != nullptr && range->handler != nullptr && plain(size) && size <= range->end() - address) [[likely]] {
-      range->handler->write(range->offset + (address - range->start), size, value);
+      space_.write_window(*range, address, size, value, exit_ns);
       return;
     }
-    store_pieces(address, size, value);
+    store_pieces(address, size, value, exit_ns);
   }
+  /// Now (CLOCK_MONOTONIC) when someone traces the space, else 0: the clock costs as much as a short handler.
+  [[nodiscard]] u64 exit_time() const { return space_.observed() ? monotonic_now() : 0; }
 
  private:
   static bool plain(unsigned size) { return size <= 8 && (size & (size - 1)) == 0; }
@@ -44,8 +47,9 @@ class WindowCache {
     }
     return range_;
   }
-  u64 load_pieces(Gpa address, unsigned size);
-  void store_pieces(Gpa address, unsigned size, u64 value);
+  static u64 monotonic_now();
+  u64 load_pieces(Gpa address, unsigned size, u64 exit_ns);
+  void store_pieces(Gpa address, unsigned size, u64 value, u64 exit_ns);
 
   const memory::AddressSpace& space_;
   const memory::FlatMap* map_ = nullptr;

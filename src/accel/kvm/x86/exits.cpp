@@ -1,0 +1,100 @@
+// What the exits of KVM_RUN ask for.
+#include <cstring>
+
+#include "accel/kvm/x86/fault.h"
+#include "accel/kvm/x86/vcpu.h"
+
+namespace solder::accel::kvm::x86 {
+
+// Ports, also of string instructions: `count` elements one after the other in the shared page (SDM volume 2, INS,
+// OUTS).
+bool X86Vcpu::handle_io() {
+  const auto& io = run_->page().io;
+  const unsigned size = io.size;
+  u8* data = run_->data(io.data_offset, u64{size} * io.count);
+  if (data == nullptr) return false;
+  const bool out = io.direction == KVM_EXIT_IO_OUT;
+  const u64 exit_ns = ports_.exit_time();
+  for (u32 i = 0; i < io.count; ++i, data += size) {
+    u64 value = 0;
+    if (out) {
+      std::memcpy(&value, data, size);
+      ports_.store(io.port, size, value, exit_ns);
+    } else {
+      value = ports_.load(io.port, size, exit_ns);
+      std::memcpy(data, &value, size);
+    }
+  }
+  return true;
+}
+
+void X86Vcpu::handle_mmio() {
+  auto& mmio = run_->page().mmio;
+  const unsigned size = mmio.len <= sizeof mmio.data ? mmio.len : sizeof mmio.data;
+  u64 value = 0;
+  if (mmio.is_write != 0) {
+    std::memcpy(&value, mmio.data, size);
+    memory_.store(mmio.phys_addr, size, value, memory_.exit_time());
+  } else {
+    value = memory_.load(mmio.phys_addr, size, memory_.exit_time());
+    std::memcpy(mmio.data, &value, size);
+  }
+}
+
+void X86Vcpu::handle_msr(bool write) {
+  auto& msr = run_->page().msr;
+  for (cpu::SystemRegisters* registers : system_registers_) {
+    if (!registers->has(msr.index)) continue;
+    msr.error = registers->allows(index_, msr.index, write, write ? msr.data : 0) ? 0 : 1;
+    if (msr.error != 0) return;
+    if (write) {
+      registers->write(index_, msr.index, msr.data);
+    } else {
+      msr.data = registers->read(index_, msr.index);
+    }
+    return;
+  }
+  msr.error = 1;  // #GP: nobody has it
+}
+
+std::optional<cpu::ExitReason> X86Vcpu::handle_exit() {
+  kvm_run& page = run_->page();
+  switch (page.exit_reason) {
+    case KVM_EXIT_IO:
+      if (!handle_io()) break;
+      return {};
+    case KVM_EXIT_MMIO:
+      handle_mmio();
+      return {};
+    case KVM_EXIT_HLT:
+      halted_ = true;
+      if (still_halted()) return cpu::ExitReason::halted;
+      return {};
+    case KVM_EXIT_IRQ_WINDOW_OPEN:  // the loop injects
+    case KVM_EXIT_SET_TPR:          // the loop has told the CPU interface
+    case KVM_EXIT_INTR:
+      return {};
+    case KVM_EXIT_IOAPIC_EOI:
+      vm_.end_of_interrupt(page.eoi.vector);
+      return {};
+    case KVM_EXIT_X86_RDMSR:
+      handle_msr(false);
+      return {};
+    case KVM_EXIT_X86_WRMSR:
+      handle_msr(true);
+      return {};
+    case KVM_EXIT_DEBUG:
+      return cpu::ExitReason::debug;
+    case KVM_EXIT_SHUTDOWN:  // a triple fault: a PC's chip set answers the shutdown cycle with a reset
+      return cpu::ExitReason::reset;
+    case KVM_EXIT_SYSTEM_EVENT:
+      if (page.system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN) return cpu::ExitReason::shutdown;
+      if (page.system_event.type == KVM_SYSTEM_EVENT_RESET) return cpu::ExitReason::reset;
+      break;
+    default:
+      break;
+  }
+  return fail_with(describe_exit(index_, run_->fd(), page, memory_space_));
+}
+
+}  // namespace solder::accel::kvm::x86

@@ -1,0 +1,19 @@
+/// What is said when KVM cannot run a CPU: the exit, where the CPU was, the instruction there, its registers.
+#pragma once
+
+#include <linux/kvm.h>
+
+#include <string>
+
+#include "base/types.h"
+#include "memory/address_space.h"
+
+namespace solder::accel::kvm::x86 {
+
+/// The text for the exit in `page`. Reads guest RAM only, never a window. `memory` may be null.
+[[nodiscard]] std::string describe_exit(u32 cpu, int vcpu_fd, const kvm_run& page, const memory::AddressSpace* memory);
+/// The text for KVM_RUN itself failing with errno `error`.
+[[nodiscard]] std::string describe_failure(u32 cpu, int vcpu_fd, const kvm_run& page,
+                                           const memory::AddressSpace* memory, int error);
+
+}  // namespace solder::accel::kvm::x86

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/types.h"
+#include "boot/extent.h"
 
 namespace solder::boot {
 
@@ -23,13 +24,6 @@ struct Arm64Header {
 
 /// Errors name what is wrong with the file: too short, no "ARM\x64" magic, sizes that cannot be.
 [[nodiscard]] Result<Arm64Header> parse_arm64_header(std::span<const u8> image, const std::string& name);
-
-/// Bytes [address, address+size) of guest memory.
-struct Extent {
-  Gpa address = 0;
-  u64 size = 0;
-  [[nodiscard]] Gpa end() const { return address + size; }
-};
 
 /// Where everything goes.
 struct Placement {

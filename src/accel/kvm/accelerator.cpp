@@ -1,7 +1,6 @@
 #include "accel/kvm/accelerator.h"
 
-#include <linux/kvm.h>
-
+#include "accel/kvm/kvm_abi.h"
 #include "accel/kvm/memory_slots.h"
 #include "accel/kvm/platform.h"
 #include "accel/kvm/run_gate.h"

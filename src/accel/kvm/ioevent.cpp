@@ -1,10 +1,10 @@
 #include "accel/kvm/ioevent.h"
 
 #include <fmt/core.h>
-#include <linux/kvm.h>
 
 #include <utility>
 
+#include "accel/kvm/kvm_abi.h"
 #include "base/check.h"
 
 namespace solder::accel::kvm {

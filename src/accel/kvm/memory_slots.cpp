@@ -1,11 +1,11 @@
 #include "accel/kvm/memory_slots.h"
 
 #include <fmt/core.h>
-#include <linux/kvm.h>
 
 #include <algorithm>
 #include <bit>
 
+#include "accel/kvm/kvm_abi.h"
 #include "base/bits.h"
 #include "memory/ram.h"
 

@@ -2,13 +2,13 @@
 /// thread gets it out of KVM_RUN without ever being missed.
 #pragma once
 
-#include <linux/kvm.h>
 #include <sys/types.h>
 
 #include <array>
 #include <atomic>
 #include <memory>
 
+#include "accel/kvm/kvm_abi.h"
 #include "accel/kvm/vm.h"
 #include "base/result.h"
 #include "base/types.h"

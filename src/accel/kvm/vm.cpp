@@ -2,11 +2,12 @@
 
 #include <fcntl.h>
 #include <fmt/core.h>
-#include <linux/kvm.h>
 #include <sys/ioctl.h>
 
 #include <cerrno>
 #include <cstring>
+
+#include "accel/kvm/kvm_abi.h"
 
 namespace solder::accel::kvm {
 

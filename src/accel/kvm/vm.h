@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "accel/kvm/kvm_abi.h"
 #include "base/result.h"
 #include "base/types.h"
 #include "base/unique_fd.h"

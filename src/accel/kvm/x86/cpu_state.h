@@ -1,17 +1,19 @@
 /// The state of an x86 vCPU as KVM keeps it, read and written as a whole, and its fields by name.
 #pragma once
 
-#include <linux/kvm.h>
-
 #include <span>
 #include <vector>
 
+#include "accel/kvm/kvm_abi.h"
 #include "accel/kvm/vm.h"
 #include "base/result.h"
 #include "base/types.h"
 #include "cpu/vcpu.h"
 
 namespace solder::accel::kvm::x86 {
+
+static_assert(sizeof(kvm_msrs) == 8 && sizeof(kvm_msr_list) == 4 && sizeof(kvm_cpuid2) == 8 &&
+              sizeof(kvm_xsave) == 4096);
 
 /// Everything but the local APIC, which belongs to the interrupt controllers.
 struct CpuState {

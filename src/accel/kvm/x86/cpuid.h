@@ -1,10 +1,9 @@
 /// What CPUID tells a guest: the host's KVM's offer, with the machine's topology and interrupt controllers.
 #pragma once
 
-#include <linux/kvm.h>
-
 #include <vector>
 
+#include "accel/kvm/kvm_abi.h"
 #include "accel/kvm/vm.h"
 #include "base/result.h"
 #include "base/types.h"

@@ -1,10 +1,9 @@
 /// What is said when KVM cannot run a CPU: the exit, where the CPU was, the instruction there, its registers.
 #pragma once
 
-#include <linux/kvm.h>
-
 #include <string>
 
+#include "accel/kvm/kvm_abi.h"
 #include "base/types.h"
 #include "memory/address_space.h"
 

@@ -1,0 +1,139 @@
+/// A KVM machine of one or more CPUs and 1 MiB of RAM that runs a few bytes of machine code, for the tests of this
+/// folder.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <initializer_list>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "accel/kvm/accelerator.h"
+#include "accel/kvm/memory_slots.h"
+#include "accel/kvm/x86/vcpu.h"
+#include "memory/address_space.h"
+#include "memory/ram.h"
+
+namespace solder::accel::kvm {
+
+/// Ends the test as skipped, with the reason, when this machine has no KVM.
+#define SOLDER_NEEDS_KVM()                                         \
+  if (const auto have = ::solder::accel::kvm::Vm::open(); !have) { \
+    GTEST_SKIP() << "needs /dev/kvm: " << have.error().text();     \
+  }                                                                \
+  static_assert(true)
+
+/// One access as a window sees it.
+struct Access {
+  bool write = false;
+  u64 offset = 0;
+  unsigned size = 0;
+  u64 value = 0;
+  bool operator==(const Access&) const = default;
+};
+
+inline std::ostream& operator<<(std::ostream& out, const Access& a) {
+  return out << (a.write ? "write" : "read") << std::hex << " +" << a.offset << " size " << a.size << " value "
+             << a.value;
+}
+
+/// A window that writes down what happens to it. Reads return `value`, which then goes up by `step`.
+class Recorder final : public memory::MmioHandler {
+ public:
+  u64 read(u64 offset, unsigned size) override {
+    const std::lock_guard guard(mutex_);
+    const u64 now = value & (size == 8 ? ~u64{0} : (u64{1} << (8 * size)) - 1);
+    value += step;
+    log.push_back({false, offset, size, now});
+    return now;
+  }
+  void write(u64 offset, unsigned size, u64 data) override {
+    const std::lock_guard guard(mutex_);
+    log.push_back({true, offset, size, data});
+    if (on_write) on_write(data);
+  }
+  u64 value = 0;
+  u64 step = 0;
+  std::vector<Access> log;
+  std::function<void(u64)> on_write;
+
+ private:
+  std::mutex mutex_;
+};
+
+/// Little-endian machine code.
+using Code = std::vector<u8>;
+
+class Guest {
+ public:
+  static constexpr u64 kRamSize = 1_MiB;
+  static constexpr Gpa kCode = 0x1000;
+
+  explicit Guest(u32 cpus = 1) : ram(memory::Ram::create("ram", kRamSize).value()) {
+    EXPECT_TRUE(memory.add({.name = "ram", .start = 0, .size = kRamSize, .ram = ram.get()}));
+    EXPECT_TRUE(ports.add({.name = "recorder", .start = 0x100, .size = 0x40, .handler = &port}));
+    EXPECT_TRUE(memory.add({.name = "window", .start = 0xd0000, .size = 0x1000, .handler = &window, .priority = 1}));
+    kvm = Kvm::create().value();
+    for (u32 i = 0; i < cpus; ++i) {
+      cpu::CpuRequest request;
+      request.index = i;
+      request.hardware_id = i;
+      request.compatible = "x86-64";
+      request.memory = &memory;
+      request.ports = &ports;
+      auto made = kvm->create_vcpu(request);
+      EXPECT_TRUE(made.has_value()) << made.error().text();
+      vcpus.push_back(std::move(*made));
+    }
+  }
+
+  void load(const Code& code, Gpa at = kCode) { std::copy(code.begin(), code.end(), ram->host() + at); }
+  /// Puts the first CPU at `code`, in real mode, with DS = ES = SS = 0.
+  void start(const Code& code) {
+    load(code);
+    cpu().reset({.pc = kCode, .arguments = {0, 0, 0, 0x8000}});
+  }
+  /// The same with flat 32-bit segments.
+  void start_protected(const Code& code) {
+    load(code);
+    cpu().reset({.pc = kCode, .arguments = {0, 0, 0, 0x8000}, .mode = cpu::EntryMode::protected_});
+  }
+  /// With 64-bit segments and the first 2 MiB mapped one to one.
+  void start_long(const Code& code) {
+    load(code);
+    const auto entry = [this](Gpa at, u64 value) { std::memcpy(ram->host() + at, &value, sizeof value); };
+    entry(0x10000, 0x11003);
+    entry(0x11000, 0x12003);
+    entry(0x12000, 0x83);  // a 2 MiB page
+    cpu().reset({.pc = kCode, .arguments = {0, 0, 0, 0x8000}, .mode = cpu::EntryMode::long_, .page_table = 0x10000});
+  }
+  [[nodiscard]] x86::X86Vcpu& cpu(usize i = 0) { return static_cast<x86::X86Vcpu&>(*vcpus[i]); }
+  [[nodiscard]] u64 reg(const std::string& name, usize i = 0) {
+    for (const auto& value : cpu(i).registers())
+      if (value.name == name) return value.value[0];
+    ADD_FAILURE() << "no register " << name;
+    return 0;
+  }
+  void set(const std::string& name, u64 value) {
+    const Status done = cpu().set_register({name, {value, 0}});
+    EXPECT_TRUE(done) << done.error().text();
+  }
+  template <class T>
+  [[nodiscard]] T at(Gpa address) const {
+    T value{};
+    std::memcpy(&value, ram->host() + address, sizeof value);
+    return value;
+  }
+
+  std::unique_ptr<memory::Ram> ram;
+  memory::AddressSpace memory{"memory"};
+  memory::AddressSpace ports{"ports"};
+  Recorder port;
+  Recorder window;
+  std::unique_ptr<Kvm> kvm;
+  std::vector<std::unique_ptr<cpu::Vcpu>> vcpus;
+};
+
+}  // namespace solder::accel::kvm

@@ -3,6 +3,18 @@ option(SOLDER_TESTS "Build the tests" ON)
 option(SOLDER_BENCH "Build the benchmarks" OFF)
 set(SOLDER_SANITIZE "" CACHE STRING "Sanitizers, as -fsanitize takes them: address,undefined or thread")
 
+# The host's architecture decides what runs on it: the translator's emitter writes x86-64 code, KVM runs its own.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(aarch64|arm64)$")
+  set(SOLDER_HOST_ARM64 ON)
+else()
+  set(SOLDER_HOST_ARM64 OFF)
+endif()
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(SOLDER_TRANSLATOR ON)
+else()
+  set(SOLDER_TRANSLATOR OFF)
+endif()
+
 find_program(CCACHE ccache)
 if(CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})

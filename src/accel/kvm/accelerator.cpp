@@ -45,7 +45,7 @@ bool Kvm::parks_cpus() const {
 }
 
 std::string Kvm::statistics() const {
-  return platform_->statistics();
+  return statistics_ ? gate_->statistics() : std::string{};
 }
 
 }  // namespace solder::accel::kvm

@@ -25,7 +25,9 @@ class Kvm final : public cpu::Accelerator {
   [[nodiscard]] Result<std::unique_ptr<cpu::Vcpu>> create_vcpu(const cpu::CpuRequest& request) override;
   [[nodiscard]] device::KernelDevices* kernel_devices() override;
   [[nodiscard]] bool parks_cpus() const override;
+  /// How often each CPU left the guest, by reason; only when `show_statistics` was called.
   [[nodiscard]] std::string statistics() const override;
+  void show_statistics() { statistics_ = true; }
 
   /// Makes the RAM of `memory` the guest's, now and whenever its map changes. Once; `memory` may outlive this object.
   [[nodiscard]] Status attach(memory::AddressSpace& memory);
@@ -39,6 +41,7 @@ class Kvm final : public cpu::Accelerator {
   std::unique_ptr<RunGate> gate_;
   std::shared_ptr<MemorySlots> slots_;  // the map's listener holds it weakly
   std::unique_ptr<Platform> platform_;
+  bool statistics_ = false;
 };
 
 }  // namespace solder::accel::kvm

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "accel/kvm/vm.h"
 #include "cpu/vcpu.h"
@@ -17,12 +19,12 @@ class Platform {
   virtual ~Platform() = default;
   /// The platform of the host. `vm` and `gate` outlive it. Errors: what KVM refuses.
   [[nodiscard]] static Result<std::unique_ptr<Platform>> create(Vm& vm, RunGate& gate);
+  /// Whether the host's KVM runs CPUs with this `compatible`.
+  [[nodiscard]] static bool runs(std::string_view compatible);
   /// Errors: another architecture than the host's, or what KVM refuses.
   [[nodiscard]] virtual Result<std::unique_ptr<cpu::Vcpu>> create_vcpu(const cpu::CpuRequest& request) = 0;
   [[nodiscard]] virtual device::KernelDevices* kernel_devices() = 0;
   [[nodiscard]] virtual bool parks_cpus() const = 0;
-  /// Figures of all vCPUs so far, a line each.
-  [[nodiscard]] virtual std::string statistics() const = 0;
 };
 
 }  // namespace solder::accel::kvm

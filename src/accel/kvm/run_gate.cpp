@@ -32,6 +32,20 @@ void RunGate::exclusive(const std::function<void()>& work) {
   opened_.notify_all();
 }
 
+std::string RunGate::statistics() const {
+  const std::lock_guard guard(exclusive_);
+  std::string out;
+  for (const VcpuRun* vcpu : members_) {
+    out += (out.empty() ? "" : "\n") + std::string("exits of CPU ") + std::to_string(vcpu->id()) + ":";
+    for (usize reason = 0; reason < VcpuRun::kReasons; ++reason) {
+      if (vcpu->exits(reason) == 0) continue;
+      const std::string name = reason == VcpuRun::kInterrupted ? "interrupted" : exit_name(static_cast<u32>(reason));
+      out += " " + name + " " + std::to_string(vcpu->exits(reason));
+    }
+  }
+  return out;
+}
+
 void RunGate::wait_open() {
   std::unique_lock lock(mutex_);
   opened_.wait(lock, [this] { return !closed(); });

@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <functional>
 #include <mutex>
+#include <string>
 #include <vector>
 
 namespace solder::accel::kvm {
@@ -20,12 +21,15 @@ class RunGate {
   /// Runs `work` while no vCPU of this VM is in KVM_RUN. From any thread, a vCPU's own between two exits included.
   void exclusive(const std::function<void()>& work);
 
+  /// A line for each vCPU: how often it left the guest, by reason.
+  [[nodiscard]] std::string statistics() const;
+
   /// For VcpuRun, which announces itself as inside before it asks.
   [[nodiscard]] bool closed() const { return closed_.load(std::memory_order_seq_cst); }
   void wait_open();
 
  private:
-  std::mutex exclusive_;  // one closer at a time; also guards members_
+  mutable std::mutex exclusive_;  // one closer at a time; also guards members_
   std::vector<VcpuRun*> members_;
   std::atomic<bool> closed_{false};
   std::mutex mutex_;

@@ -48,11 +48,11 @@ Result<std::unique_ptr<VcpuRun>> VcpuRun::create(const Vm& vm, RunGate& gate, u3
   if (page == MAP_FAILED) {
     return fail("KVM", std::string("the vCPU's shared page cannot be mapped: ") + std::strerror(errno));
   }
-  return std::unique_ptr<VcpuRun>(new VcpuRun(gate, std::move(fd), static_cast<kvm_run*>(page), vm.run_size()));
+  return std::unique_ptr<VcpuRun>(new VcpuRun(gate, id, std::move(fd), static_cast<kvm_run*>(page), vm.run_size()));
 }
 
-VcpuRun::VcpuRun(RunGate& gate, UniqueFd fd, kvm_run* page, usize size)
-    : gate_(gate), fd_(std::move(fd)), page_(page), size_(size) {
+VcpuRun::VcpuRun(RunGate& gate, u32 id, UniqueFd fd, kvm_run* page, usize size)
+    : gate_(gate), id_(id), fd_(std::move(fd)), page_(page), size_(size) {
   gate_.add(*this);
 }
 

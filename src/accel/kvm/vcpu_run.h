@@ -39,6 +39,7 @@ class VcpuRun {
   VcpuRun(const VcpuRun&) = delete;
   VcpuRun& operator=(const VcpuRun&) = delete;
 
+  [[nodiscard]] u32 id() const { return id_; }
   [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] kvm_run& page() { return *page_; }
   [[nodiscard]] const kvm_run& page() const { return *page_; }
@@ -68,7 +69,7 @@ class VcpuRun {
   [[nodiscard]] u64 exits(usize reason) const { return counts_[reason].load(std::memory_order_relaxed); }
 
  private:
-  VcpuRun(RunGate& gate, UniqueFd fd, kvm_run* page, usize size);
+  VcpuRun(RunGate& gate, u32 id, UniqueFd fd, kvm_run* page, usize size);
   void set_immediate_exit(u8 value);
   // Only its own thread writes a count: no locked instruction is needed.
   void count(usize reason) {
@@ -77,6 +78,7 @@ class VcpuRun {
   }
 
   RunGate& gate_;
+  const u32 id_;
   UniqueFd fd_;
   kvm_run* page_;
   usize size_;

@@ -34,7 +34,7 @@ class X86Platform final : public Platform {
   }
 
   Result<std::unique_ptr<cpu::Vcpu>> create_vcpu(const cpu::CpuRequest& request) override {
-    if (!request.compatible.empty() && request.compatible != "x86-64") {
+    if (!runs(request.compatible)) {
       return fail("", "KVM on this host runs x86-64 CPUs, not one with compatible \"" + request.compatible + "\"",
                   "use --accel translator");
     }
@@ -55,7 +55,6 @@ class X86Platform final : public Platform {
 
   device::KernelDevices* kernel_devices() override { return nullptr; }
   bool parks_cpus() const override { return false; }
-  std::string statistics() const override { return {}; }
 
  private:
   [[nodiscard]] VcpuOptions options_now() const { return {}; }
@@ -81,6 +80,10 @@ class X86Platform final : public Platform {
 
 }  // namespace
 }  // namespace x86
+
+bool Platform::runs(std::string_view compatible) {
+  return compatible == "x86-64";
+}
 
 Result<std::unique_ptr<Platform>> Platform::create(Vm& vm, RunGate& gate) {
   auto platform = std::make_unique<x86::X86Platform>(vm, gate);

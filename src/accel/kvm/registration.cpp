@@ -1,0 +1,35 @@
+// Makes KVM known as an accelerator.
+#include "accel/kvm/accelerator.h"
+#include "accel/kvm/platform.h"
+#include "accel/kvm/probe.h"
+#include "cpu/accelerators.h"
+
+namespace solder::accel::kvm {
+namespace {
+
+cpu::Suitability suits(std::string_view compatible) {
+  if (!Platform::runs(compatible)) {
+    return {false, false, "KVM runs only CPUs of the host's own architecture, not \"" + std::string(compatible) + "\"",
+            "use --accel translator"};
+  }
+  Probe found = probe();
+  return {found.usable, found.native, std::move(found.text), std::move(found.fix)};
+}
+
+Result<cpu::AcceleratorFactory> prepare(const std::string& options) {
+  if (!options.empty() && options != "stats") {
+    return fail("--accel", "kvm does not know the option \"" + options + "\"",
+                "its only option is stats: --accel kvm=stats");
+  }
+  const bool statistics = options == "stats";
+  return [statistics]() -> Result<std::unique_ptr<cpu::Accelerator>> {
+    auto kvm = SOLDER_TRY(Kvm::create());
+    if (statistics) kvm->show_statistics();
+    return kvm;
+  };
+}
+
+const cpu::AcceleratorRegistration kKvm({"kvm", 2, suits, prepare});
+
+}  // namespace
+}  // namespace solder::accel::kvm

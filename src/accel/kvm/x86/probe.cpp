@@ -1,0 +1,143 @@
+#include "accel/kvm/probe.h"
+
+#include <fmt/core.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+
+#include "accel/kvm/run_gate.h"
+#include "accel/kvm/vcpu_run.h"
+
+namespace solder::accel::kvm {
+
+namespace {
+
+using std::chrono::steady_clock;
+using Microseconds = std::chrono::duration<double, std::micro>;
+
+constexpr usize kPage = 4096;
+// Much slower than the processor: emulated. An emulator that decodes each instruction is hundreds of times slower; a
+// busy host is not ten times slower in the best of several rounds.
+constexpr double kSlow = 10;
+
+/// One page of guest memory.
+class Page {
+ public:
+  Page() : at_(::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {}
+  ~Page() {
+    if (at_ != MAP_FAILED) ::munmap(at_, kPage);
+  }
+  Page(const Page&) = delete;
+  Page& operator=(const Page&) = delete;
+  [[nodiscard]] u8* get() const { return at_ == MAP_FAILED ? nullptr : static_cast<u8*>(at_); }
+
+ private:
+  void* at_;
+};
+
+/// Real mode, CPL 0: counts ECX down, then leaves by a port that every KVM exits for.
+constexpr std::array<u8, 8> kLoop{0x66, 0x49,   // 0: dec ecx
+                                  0x75, 0xfc,   // jnz 0
+                                  0xe6, 0x80,   // out 0x80, al
+                                  0xeb, 0xfe};  // not reached
+
+class TimedGuest {
+ public:
+  [[nodiscard]] Status make(const std::string& path) {
+    vm_ = SOLDER_TRY(Vm::open(path));
+    if (page_.get() == nullptr) return fail("", "no memory");
+    std::copy(kLoop.begin(), kLoop.end(), page_.get());
+    kvm_userspace_memory_region region{};
+    region.memory_size = kPage;
+    region.userspace_addr = reinterpret_cast<u64>(page_.get());
+    SOLDER_TRY_STATUS(vm_->call(SOLDER_KVM(KVM_SET_USER_MEMORY_REGION), &region));
+    vcpu_ = SOLDER_TRY(VcpuRun::create(*vm_, gate_, 0));
+    kvm_sregs sregs{};
+    SOLDER_TRY(control(vcpu_->fd(), SOLDER_KVM(KVM_GET_SREGS), &sregs));
+    sregs.cs.selector = 0;
+    sregs.cs.base = 0;
+    SOLDER_TRY(control(vcpu_->fd(), SOLDER_KVM(KVM_SET_SREGS), &sregs));
+    return {};
+  }
+
+  /// Microseconds for `rounds` of the loop, entry and exit included.
+  [[nodiscard]] Result<double> run(u32 rounds) {
+    kvm_regs regs{};
+    regs.rcx = rounds;
+    regs.rflags = 2;
+    SOLDER_TRY(control(vcpu_->fd(), SOLDER_KVM(KVM_SET_REGS), &regs));
+    const auto begin = steady_clock::now();
+    int error = 0;
+    do {
+      error = ::ioctl(vcpu_->fd(), KVM_RUN, 0) < 0 ? errno : 0;
+    } while (error == EINTR);
+    const Microseconds taken = steady_clock::now() - begin;
+    if (error != 0) return ioctl_error(SOLDER_KVM(KVM_RUN), error);
+    if (vcpu_->page().exit_reason != KVM_EXIT_IO) {
+      return fail("KVM", "a loop of three instructions ended with KVM_EXIT_" + exit_name(vcpu_->page().exit_reason));
+    }
+    return taken.count();
+  }
+
+ private:
+  Page page_;  // outlives the VM
+  std::unique_ptr<Vm> vm_;
+  RunGate gate_;
+  std::unique_ptr<VcpuRun> vcpu_;
+};
+
+double host_loop(u32 rounds) {
+  const auto begin = steady_clock::now();
+  __asm__ volatile(
+      "1: decl %0\n"
+      "jnz 1b\n"
+      : "+r"(rounds)
+      :
+      : "cc");
+  return Microseconds(steady_clock::now() - begin).count();
+}
+
+/// How many times longer the guest takes for the loop than this process.
+Result<double> measure(TimedGuest& guest) {
+  SOLDER_TRY(guest.run(1));  // the first entry builds tables
+  // A loop long enough to stand out from the exit's own time, and short enough for an emulator of 1 MIPS.
+  constexpr double kEnough = 300;
+  for (u32 rounds = 200;; rounds *= 4) {
+    const double with_loop = SOLDER_TRY(guest.run(rounds));
+    if (with_loop < kEnough && rounds < 400'000) continue;
+    double in_guest = with_loop;
+    double empty = SOLDER_TRY(guest.run(1));
+    double here = host_loop(rounds);
+    for (int again = 0; again < 2; ++again) {
+      in_guest = std::min(in_guest, SOLDER_TRY(guest.run(rounds)));
+      empty = std::min(empty, SOLDER_TRY(guest.run(1)));
+      here = std::min(here, host_loop(rounds));
+    }
+    return std::max(in_guest - empty, 0.001) / std::max(here, 0.1);
+  }
+}
+
+}  // namespace
+
+Probe probe(const std::string& path) {
+  TimedGuest guest;
+  if (const Status made = guest.make(path); !made) {
+    return {false, false, made.error().where + ": " + made.error().what, made.error().fix};
+  }
+  const auto ratio = measure(guest);
+  if (!ratio) return {false, false, "KVM does not run code: " + ratio.error().what, "use --accel translator"};
+  if (*ratio <= kSlow) return {true, true, "KVM runs kernel-mode code at the processor's speed", {}};
+  return {true,
+          false,
+          fmt::format("KVM on this host emulates kernel-mode code: it takes {:.0f} times as long as the processor "
+                      "itself, and may fail on instructions that its emulator lacks",
+                      *ratio),
+          {}};
+}
+
+}  // namespace solder::accel::kvm

@@ -14,8 +14,8 @@ struct IoEventKey {
   enum class Space : u8 { memory, ports };
   Space space = Space::memory;
   Gpa address = 0;
-  u32 length = 0;           ///< bytes: 1, 2, 4, 8; 0: a write of any length (memory; KVM_CAP_IOEVENTFD_ANY_LENGTH)
-  std::optional<u64> data;  ///< only writes of this value
+  u32 length = 0;  ///< bytes: 1, 2, 4, 8; 0: a write of any length (memory; KVM_CAP_IOEVENTFD_ANY_LENGTH)
+  std::optional<u64> data = std::nullopt;  ///< only writes of this value
 };
 
 /// An eventfd attached to a write (KVM_IOEVENTFD) for as long as this object lives.

@@ -79,7 +79,6 @@ class X86Vcpu final : public cpu::Vcpu {
   // State (vcpu_state.cpp).
   Status flush_state();
   Status first_run();
-  void finish_instruction();
   [[nodiscard]] Result<CpuState> read_state() const;
 
   Vm& vm_;

@@ -64,20 +64,10 @@ Status X86Vcpu::flush_state() {
   return {};
 }
 
-// KVM finishes an access that exited when KVM_RUN comes again: without that it would do so in the new state.
-void X86Vcpu::finish_instruction() {
-  for (int i = 0; i < 64; ++i) {  // an instruction has a few pieces; a broken kernel must not hold us here
-    run_->prepare();
-    run_->complete_only();
-    if (run_->enter() != 0) return;
-  }
-}
-
 void X86Vcpu::reset(const cpu::EntryState& entry) {
   const bool fresh = static_cast<bool>(before_first_run_);
   if (state_status_) state_status_ = first_run();
   if (!state_status_) return;
-  if (!fresh) finish_instruction();
   staged_.reset();
   vector_.reset();
   may_inject_ = false;

@@ -12,6 +12,9 @@ void MachineOptions::add_to(CLI::App& app, bool positional) {
   app.add_option("--kernel", kernel, "the kernel: an Image, gzip-compressed or not, EFI stub or not")
       ->type_name("FILE")
       ->take_last();
+  app.add_option("--firmware", firmware, "a ROM image that the CPUs start in, instead of a kernel")
+      ->type_name("FILE")
+      ->take_last();
   app.add_option("--initrd", initrd, "the initial RAM disk")->type_name("FILE")->take_last();
   app.add_option("--append", append, "added to the kernel's command line")->type_name("TEXT")->take_last();
   app.add_option("--cpus", cpus, "how many CPUs")->type_name("N")->take_last();
@@ -41,6 +44,7 @@ Result<std::unique_ptr<tree::Tree>> MachineOptions::compose() const {
   if (!irqchip.empty()) shorthand.irqchip = irqchip;
   if (!append.empty()) shorthand.append = append;
   if (!kernel.empty()) shorthand.kernel = kernel;
+  if (!firmware.empty()) shorthand.firmware = firmware;
   if (!initrd.empty()) shorthand.initrd = initrd;
   auto tree = SOLDER_TRY(machine::compose_machine(machines));
   return machine::apply_shorthand(std::move(tree), shorthand);

@@ -27,6 +27,7 @@ struct MachineOptions {
   std::string append;
   std::string irqchip;
   std::string kernel;
+  std::string firmware;
   std::string initrd;
 
   /// Adds them to `app`; `positional`: also MACHINE….
@@ -41,5 +42,6 @@ Action add_tree(CLI::App& app);
 Action add_explain(CLI::App& app);
 Action add_match(CLI::App& app);
 Action add_models(CLI::App& app);
+Action add_ctl(CLI::App& app);
 
 }  // namespace solder::cli

@@ -79,6 +79,9 @@ class Ports {
   virtual RegisterBlock& window(u32 index, u64 size) = 0;
   /// The same with behaviour of its own.
   virtual void window(u32 index, memory::MmioHandler& handler) = 0;
+  /// Memory of the size of the `index`-th `reg` entry in its place, which the guest reaches as it reaches RAM:
+  /// `read_only` for what it cannot change (a ROM). Null when it cannot be had; the machine then refuses the node.
+  virtual memory::Ram* memory_window(u32 index, bool read_only) = 0;
   /// Size in bytes of the `index`-th `reg` entry; 0 if there is none.
   [[nodiscard]] virtual u64 window_size(u32 index) const = 0;
   [[nodiscard]] virtual u32 window_count() const = 0;

@@ -15,8 +15,8 @@ namespace {
 
 // An architecture is a line here, and a pair of files. The last is for trees that say nothing.
 constexpr BootProtocol kProtocols[] = {
-    {"x86-64", check_x86, load_x86},
-    {"", check_arm64, load_arm64},
+    {"x86-64", check_x86, load_x86, {.pc = 0xfffffff0, .mode = cpu::EntryMode::real}},
+    {"", check_arm64, load_arm64, {}},
 };
 
 const BootProtocol& protocol_of(const tree::Tree& tree) {
@@ -58,10 +58,12 @@ Result<BootFiles> BootFiles::read(const tree::Tree& tree) {
   BootFiles files;
   files.protocol = &protocol_of(tree);
   const tree::Node* boot = tree.find("/solder/boot");
+  files.from_rom = boot != nullptr && boot->has("solder,from-rom");
+  if (files.from_rom) return files;
   const auto kernel = boot != nullptr ? boot->string("solder,kernel") : std::nullopt;
   if (!kernel || kernel->empty())
     return fail("", "there is nothing to boot: no kernel was given",
-                "use --kernel FILE, or solder,kernel in /solder/boot of the machine's tree");
+                "use --kernel FILE or --firmware FILE, or solder,kernel in /solder/boot of the machine's tree");
   files.kernel_name = *kernel;
   auto packed = SOLDER_TRY(boot::read_file(*kernel, boot::kMaximumKernelBytes));
   files.kernel = SOLDER_TRY(boot::unwrap_kernel(std::move(packed), *kernel));
@@ -72,7 +74,7 @@ Result<BootFiles> BootFiles::read(const tree::Tree& tree) {
 }
 
 Result<cpu::EntryState> load_guest(Machine& machine, const BootFiles& files) {
-  return files.protocol->load(machine, files);
+  return files.from_rom ? files.protocol->power_on : files.protocol->load(machine, files);
 }
 
 }  // namespace solder::machine

@@ -13,8 +13,10 @@ namespace solder::machine {
 
 struct BootProtocol;
 
-/// What /solder/boot names: solder,kernel and solder,initrd.
+/// What /solder/boot names: solder,kernel and solder,initrd; or nothing but a machine that starts at its ROM
+/// (solder,from-rom).
 struct BootFiles {
+  bool from_rom = false;  ///< the CPU starts where it does after power-on; what follows is empty
   std::string kernel_name;
   std::vector<u8> kernel;  ///< unwrapped
   std::vector<u8> initrd;
@@ -30,6 +32,8 @@ struct BootProtocol {
   /// Errors: the kernel is not one for these CPUs.
   Status (*check)(const BootFiles& files);
   Result<cpu::EntryState> (*load)(Machine& machine, const BootFiles& files);
+  /// Where a CPU starts after power-on.
+  cpu::EntryState power_on;
 };
 
 /// Puts kernel, initrd and what tells of the machine into its RAM; how the first CPU enters.

@@ -160,8 +160,8 @@ Status Machine::add_devices(Backends& backends) {
 Status Machine::place_windows() {
   for (const auto& part : parts_)
     for (const auto& window : part.ports->windows())
-      SOLDER_TRY_STATUS(
-          placer_.place(*part.node, window.index, part.ports->addresses()[window.index], nullptr, window.handler));
+      SOLDER_TRY_STATUS(placer_.place(*part.node, window.index, part.ports->addresses()[window.index], window.ram,
+                                      window.handler, window.read_only));
   for (const tree::Node* node : plan_.with_role(Role::stubbed)) {
     if (!node->has("reg")) continue;
     const auto ranges = SOLDER_TRY(tree::translate_reg(fabric_->tree, *node));
@@ -197,6 +197,7 @@ void Machine::run(const cpu::EntryState& entry) {
 void Machine::stop() {
   if (stopped_) return;
   stopped_ = true;
+  if (fabric_->accelerator) fabric_->accelerator->machine_stops();
   fabric_->cpus.stop();
   for (auto& part : parts_)
     if (part.device) part.device->stop();

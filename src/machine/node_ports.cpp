@@ -78,7 +78,31 @@ void NodePorts::window(u32 index, memory::MmioHandler& handler) {
             "add the missing addresses"});
     return;
   }
-  windows_.push_back({index, &handler});
+  windows_.push_back({index, &handler, nullptr, false});
+}
+
+memory::Ram* NodePorts::memory_window(u32 index, bool read_only) {
+  if (index >= addresses_.size()) {
+    refuse({node_.place("reg"),
+            fmt::format("the model needs {} entries, and the node has {}", index + 1, addresses_.size()),
+            "add the missing addresses"});
+    return nullptr;
+  }
+  const tree::AddressRange& range = addresses_[index];
+  if (range.space != tree::Space::memory || range.size == 0 || range.size % memory::kPageSize != 0 ||
+      range.address % memory::kPageSize != 0) {
+    refuse({node_.place("reg"), fmt::format("entry {} is not made of whole 4 KiB pages of memory", index),
+            "memory is mapped by pages: correct address and size"});
+    return nullptr;
+  }
+  auto ram = memory::Ram::create(node_.path(), range.size);
+  if (!ram) {
+    refuse({node_.place("reg"), ram.error().what, ram.error().fix});
+    return nullptr;
+  }
+  fabric_.rams.push_back(std::move(*ram));
+  windows_.push_back({index, nullptr, fabric_.rams.back().get(), read_only});
+  return fabric_.rams.back().get();
 }
 
 u64 NodePorts::window_size(u32 index) const {

@@ -24,6 +24,8 @@ class NodePorts final : public device::Ports {
   struct Window {
     u32 index = 0;
     memory::MmioHandler* handler = nullptr;
+    memory::Ram* ram = nullptr;
+    bool read_only = false;
   };
   struct LevelUse {
     u32 index = 0;
@@ -46,6 +48,7 @@ class NodePorts final : public device::Ports {
   [[nodiscard]] std::mutex& lock() override { return lock_; }
   device::RegisterBlock& window(u32 index, u64 size) override;
   void window(u32 index, memory::MmioHandler& handler) override;
+  memory::Ram* memory_window(u32 index, bool read_only) override;
   [[nodiscard]] u64 window_size(u32 index) const override;
   [[nodiscard]] u32 window_count() const override { return static_cast<u32>(addresses_.size()); }
   [[nodiscard]] u64 window_address(u32 index) const override;

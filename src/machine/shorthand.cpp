@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <filesystem>
 #include <set>
 
 #include "machine/guest_tree.h"
@@ -182,6 +183,30 @@ std::string append_edit(const tree::Tree& tree, const std::string& append) {
   return fmt::format("/dts-v1/;\n/ {{ chosen {{ bootargs = {}; }}; }};\n", dts_string(arguments));
 }
 
+// A ROM with the firmware where the machine's CPUs start: it ends at 4 GiB on x86, and begins at 0 elsewhere.
+Result<std::string> firmware_edit(const tree::Tree& tree, const std::string& path) {
+  std::error_code error;
+  const u64 bytes = std::filesystem::file_size(path, error);
+  if (error) return fail(path, "cannot be read: " + error.message(), "correct --firmware");
+  constexpr u64 kLargest = 16_MiB;
+  if (bytes == 0 || bytes > kLargest)
+    return fail(path, fmt::format("has {} bytes: firmware has from 1 byte to 16 MiB", bytes), "correct --firmware");
+  const u64 size = (bytes + 4095) / 4096 * 4096;
+  bool x86 = false;
+  if (const tree::Node* cpus = tree.find("/cpus"))
+    for (const auto& cpu : cpus->children())
+      for (const auto& compatible : cpu->compatible()) x86 = x86 || compatible.starts_with("x86-64");
+  if (x86 && size != bytes)
+    return fail(path, fmt::format("has {} bytes: firmware that ends at 4 GiB is made of whole 4 KiB pages", bytes),
+                "pad it in front");
+  const u64 base = x86 ? 4_GiB - size : 0;
+  return fmt::format(
+      "/dts-v1/;\n/ {{ rom@{:x} {{ compatible = \"mtd-rom\"; reg = <{} {}>; solder,path = {}; }};\n"
+      "solder {{ boot {{ solder,from-rom; }}; }}; }};\n",
+      base, cells_text(base, tree.root().u32_value("#address-cells").value_or(2)),
+      cells_text(size, tree.root().u32_value("#size-cells").value_or(1)), dts_string(path));
+}
+
 Result<std::unique_ptr<tree::Tree>> compose(std::unique_ptr<tree::Tree> tree, const std::string& text,
                                             const char* option) {
   if (text.empty()) return tree;
@@ -268,6 +293,10 @@ Result<std::unique_ptr<tree::Tree>> apply_shorthand(std::unique_ptr<tree::Tree> 
   const auto boot_edit = [](const char* property, const std::string& path) {
     return fmt::format("/dts-v1/;\n/ {{ solder {{ boot {{ {} = {}; }}; }}; }};\n", property, dts_string(path));
   };
+  if (shorthand.firmware) {
+    const std::string text = SOLDER_TRY(firmware_edit(*tree, *shorthand.firmware));
+    tree = SOLDER_TRY(compose(std::move(tree), text, "--firmware"));
+  }
   if (shorthand.kernel)
     tree = SOLDER_TRY(compose(std::move(tree), boot_edit("solder,kernel", *shorthand.kernel), "--kernel"));
   if (shorthand.initrd)

@@ -13,15 +13,16 @@ namespace solder::machine {
 
 /// The options that edit the tree; `solder run`, `tree` and `explain` share them.
 struct Shorthand {
-  std::optional<u32> cpus;             ///< --cpus
-  std::optional<u64> memory;           ///< --memory, bytes
-  std::vector<std::string> disks;      ///< --disk PATH[,readonly], each on a free virtio slot
-  std::vector<std::string> networks;   ///< --net user[,forward=…] | tap=NAME | none
-  std::optional<std::string> console;  ///< --console stdio | file=F | pty | unix=F | null
-  std::optional<std::string> append;   ///< --append, added to the kernel's command line
-  std::optional<std::string> irqchip;  ///< --irqchip kernel | split | user
-  std::optional<std::string> kernel;   ///< --kernel
-  std::optional<std::string> initrd;   ///< --initrd
+  std::optional<u32> cpus;              ///< --cpus
+  std::optional<u64> memory;            ///< --memory, bytes
+  std::vector<std::string> disks;       ///< --disk PATH[,readonly], each on a free virtio slot
+  std::vector<std::string> networks;    ///< --net user[,forward=…] | tap=NAME | none
+  std::optional<std::string> console;   ///< --console stdio | file=F | pty | unix=F | null
+  std::optional<std::string> append;    ///< --append, added to the kernel's command line
+  std::optional<std::string> irqchip;   ///< --irqchip kernel | split | user
+  std::optional<std::string> kernel;    ///< --kernel
+  std::optional<std::string> firmware;  ///< --firmware, started instead of a kernel
+  std::optional<std::string> initrd;    ///< --initrd
 };
 
 /// Composes the edits onto `tree`, as documents named after their options, so that locations name the option.

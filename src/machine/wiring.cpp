@@ -81,7 +81,7 @@ std::string_view interrupt_property(const tree::Node& node) {
 }
 
 Status Placer::place(const tree::Node& node, u32 index, tree::AddressRange range, memory::Ram* ram,
-                     memory::MmioHandler* handler) {
+                     memory::MmioHandler* handler, bool read_only) {
   const std::string where = node.place("reg");
   if (range.size == 0) return fail(where, fmt::format("entry {} has no size", index), "give it one");
   if (range.address + range.size - 1 < range.address)
@@ -104,6 +104,7 @@ Status Placer::place(const tree::Node& node, u32 index, tree::AddressRange range
   region.size = range.size;
   region.ram = ram;
   region.handler = handler;
+  region.read_only = read_only;
   memory::AddressSpace& space = range.space == tree::Space::port ? fabric_.io_ports : fabric_.memory;
   if (auto added = space.add(std::move(region)); !added) return fail(where, added.error().what, added.error().fix);
   return {};

@@ -17,7 +17,7 @@ class Placer {
   explicit Placer(Fabric& fabric) : fabric_(fabric) {}
   /// Takes [range) for entry `index` of the node's `reg`, with `region` saying what is there.
   [[nodiscard]] Status place(const tree::Node& node, u32 index, tree::AddressRange range, memory::Ram* ram,
-                             memory::MmioHandler* handler);
+                             memory::MmioHandler* handler, bool read_only = false);
 
  private:
   struct Taken {

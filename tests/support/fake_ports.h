@@ -159,6 +159,7 @@ class FakePorts final : public device::Ports {
   std::vector<std::vector<u32>> specifiers;  ///< of this node's interrupts, for interrupt_input
   interrupt::Controller* interrupt_parent = nullptr;
   // What the model provided.
+  std::map<u32, std::pair<std::unique_ptr<memory::Ram>, bool>> memory_windows;  ///< and whether it is read-only
   interrupt::Controller* controller = nullptr;
   interrupt::MessageTarget* messages = nullptr;
   device::FirmwareFiles* firmware_files = nullptr;
@@ -172,6 +173,12 @@ class FakePorts final : public device::Ports {
     return *blocks_.back();
   }
   void window(u32 index, memory::MmioHandler& handler) override { windows_[index] = &handler; }
+  memory::Ram* memory_window(u32 index, bool read_only) override {
+    auto made = memory::Ram::create(node_->path(), window_sizes.at(index));
+    SOLDER_CHECK(made.has_value(), "a test has memory");
+    memory_windows[index] = {std::move(*made), read_only};
+    return memory_windows[index].first.get();
+  }
   [[nodiscard]] u64 window_size(u32 index) const override {
     return index < window_sizes.size() ? window_sizes[index] : 0;
   }

@@ -89,6 +89,7 @@ TEST(WholeLoadPath, MutatedImages) {
                                                            .append = {},
                                                            .irqchip = {},
                                                            .kernel = path.string(),
+                                                           .firmware = {},
                                                            .initrd = initrd.string()});
   ASSERT_TRUE(tree) << tree.error().text();
   const auto plan = make_plan(**tree);

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
 #include <fstream>
 #include <map>
 
@@ -285,10 +284,13 @@ Result<std::vector<u8>> content_of(const tree::Node& node) {
   if (text.has_value() == path.has_value())
     return fail(node.place(), "a file has either solder,path or solder,string, one of the two", "give it one");
   if (text) return std::vector<u8>(text->begin(), text->end());
-  std::error_code ignored;
   std::ifstream stream(*path, std::ios::binary);
-  std::vector<u8> out{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  if (!stream || std::filesystem::is_directory(*path, ignored))
+  std::vector<u8> out;
+  std::array<char, 65'536> part;
+  while (stream.read(part.data(), part.size()), stream.gcount() > 0)
+    out.insert(out.end(), part.begin(), part.begin() + stream.gcount());
+  // At the end of a file that could be read both are set, and not `bad`; what cannot be opened has no end.
+  if (stream.bad() || !stream.eof())
     return fail(node.place("solder,path"), fmt::format("{} cannot be read", *path), "check the path");
   return out;
 }

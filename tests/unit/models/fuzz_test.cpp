@@ -88,6 +88,10 @@ TEST_P(ModelFuzz, RandomAccesses) {
         if (round % 64 == 0) device->press_power_button();
     }
     if (round % 5000 == 4999) {
+      // State is read and written while time stands still.
+      machine.clock.pause();
+      machine.timers.clock_changed();
+      machine.timers.step(machine.clock.now(), 0);
       auto first = device::Archive::saver();
       device->state(first);
       device->reset();
@@ -97,6 +101,8 @@ TEST_P(ModelFuzz, RandomAccesses) {
       auto second = device::Archive::saver();
       device->state(second);
       ASSERT_EQ(first.data(), second.data()) << "state that is lost";
+      machine.clock.resume();
+      machine.timers.clock_changed();
     }
   }
   cpu::set_current_cpu(0);

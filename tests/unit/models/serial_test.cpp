@@ -223,6 +223,35 @@ TEST_F(Ns16550Test, RegistersApartAndShifted) {
   EXPECT_EQ(ports.read(7, 1), 0u);
 }
 
+// COM1: eight ports, and an interrupt of an edge-triggered controller, which each new cause has to raise again.
+TEST_F(Ns16550Test, AsPortsWithAnEdgeTriggeredInterrupt) {
+  testing::FakeSink controller;
+  ports.window_sizes = {8};
+  make();
+  ports.level_wire(0).connect(&controller, 4);
+  EXPECT_EQ(ports.read(0, 4), 0x01'0000u) << "a wide access is split over its registers";
+  put(kScratch, 0x5a);
+  EXPECT_EQ(ports.read(6, 2) >> 8, 0x5au);
+  put(kIer, 2);
+  EXPECT_EQ(controller.rises[4], 1u);
+  EXPECT_EQ(get(kIir), 0x02u);
+  EXPECT_FALSE(controller.levels[4]) << "acknowledged";
+  put(kData, 'a');
+  EXPECT_EQ(controller.rises[4], 2u);
+  put(kIer, 3);
+  get(kIir);
+  EXPECT_EQ(host.type("x"), 1u);
+  EXPECT_EQ(controller.rises[4], 3u);
+  // Both causes at once: the line stays high while one is left, and no edge is lost for who reads IIR until it says so.
+  put(kData, 'b');
+  EXPECT_EQ(get(kIir) & 0xf, 0x4u);
+  EXPECT_EQ(get(kData), static_cast<u8>('x'));
+  EXPECT_TRUE(controller.levels[4]);
+  EXPECT_EQ(get(kIir) & 0xf, 0x2u);
+  EXPECT_FALSE(controller.levels[4]);
+  EXPECT_EQ(host.output, "ab");
+}
+
 TEST_F(Ns16550Test, DesignwareExtras) {
   ports.mutable_node().set_u32("reg-shift", 2);
   ports.mutable_node().set_u32("reg-io-width", 4);

@@ -179,6 +179,9 @@ class Accelerator {
   [[nodiscard]] virtual bool parks_cpus() const { return false; }
   /// Whether its CPUs run code: a machine whose CPUs do not needs nothing to boot.
   [[nodiscard]] virtual bool runs_code() const { return true; }
+  /// The machine stops: what the accelerator does to it on threads of its own, other than running vCPUs, has ended when
+  /// this returns.
+  virtual void machine_stops() {}
 };
 
 }  // namespace solder::cpu

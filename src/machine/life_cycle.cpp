@@ -133,8 +133,9 @@ Result<Control::End> run_machine(const tree::Tree& tree, const cpu::AcceleratorF
     if (options.watcher != nullptr) options.watcher->machine_starts(*machine, control);
     machine->run(entry);
     Control::End end = control.wait(signals.fd());
-    if (options.watcher != nullptr) options.watcher->machine_goes(*machine);
+    if (options.watcher != nullptr) options.watcher->machine_stops(*machine);
     machine->stop();
+    if (options.watcher != nullptr) options.watcher->machine_goes(*machine);
     print_statistics(*machine);
     if (end.reason == EndReason::fault) return fail("", "internal fault: " + end.text, "please report this");
     if (end.reason != EndReason::reset || options.no_reboot) return end;

@@ -50,7 +50,9 @@ class RunWatcher {
   virtual ~RunWatcher() = default;
   /// The machine is built and loaded; its CPUs are about to start. `control` takes requests as long as the machine is.
   virtual void machine_starts(Machine& machine, Control& control) = 0;
-  /// The machine is about to stop: after this the watcher does not touch it any more.
+  /// The machine is about to stop: after this the watcher does nothing to it any more.
+  virtual void machine_stops(Machine& machine) = 0;
+  /// It has stopped: nothing in it runs. It goes when this returns.
   virtual void machine_goes(Machine& machine) = 0;
 };
 

@@ -32,6 +32,7 @@ TEST_P(ModelFuzz, RandomAccesses) {
   node.set_u32("regmap", 2);
   node.set_u32("offset", 4);
   node.set_u32("value", 1);
+  node.set_string("solder,path", SOLDER_SOURCE_DIR "/LICENSE");
   const auto device = testing::make_model(ports, std::string(info.compatible));
   ASSERT_NE(device, nullptr);
 

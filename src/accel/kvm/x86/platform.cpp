@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "accel/kvm/x86/cpuid.h"
+#include "accel/kvm/x86/kernel_devices.h"
 #include "accel/kvm/x86/vcpu.h"
 
 namespace solder::accel::kvm {
@@ -20,7 +21,7 @@ constexpr u64 kTaskState = 0xfeffd000;
 
 class X86Platform final : public Platform {
  public:
-  X86Platform(Vm& vm, RunGate& gate) : vm_(vm), gate_(gate) {}
+  X86Platform(Vm& vm, RunGate& gate) : vm_(vm), gate_(gate), controllers_(vm) {}
 
   Status prepare() {
     if (vm_.check(KVM_CAP_SET_IDENTITY_MAP_ADDR) != 0) {
@@ -53,11 +54,15 @@ class X86Platform final : public Platform {
     return vcpu;
   }
 
-  device::KernelDevices* kernel_devices() override { return nullptr; }
-  bool parks_cpus() const override { return false; }
+  device::KernelDevices* kernel_devices() override { return &controllers_; }
+  // INIT and start-up go through the local APICs: where these are, there the other CPUs wait.
+  bool parks_cpus() const override { return controllers_.mode() != IrqchipMode::user; }
 
  private:
-  [[nodiscard]] VcpuOptions options_now() const { return {}; }
+  [[nodiscard]] VcpuOptions options_now() const {
+    return {.kernel_lapic = controllers_.mode() != IrqchipMode::user,
+            .kernel_pic = controllers_.mode() == IrqchipMode::kernel};
+  }
 
   // Before a CPU runs first, when all are known.
   Status finish(const X86Vcpu& cpu, const VcpuOptions& options) {
@@ -73,6 +78,7 @@ class X86Platform final : public Platform {
 
   Vm& vm_;
   RunGate& gate_;
+  KernelControllers controllers_;
   std::vector<kvm_cpuid_entry2> supported_;
   u32 cpus_ = 0;
   u32 highest_apic_id_ = 0;

@@ -154,8 +154,12 @@ class Describer {
     const auto& interrupts = interrupts_.of(node);
     if (interrupts.empty())
       return fail(node.place("interrupts"), "an event device needs an interrupt that reaches an I/O APIC");
-    out_.events = boot::acpi::EventDevice{reg.memory[0].base + device::acpi::kGedEventRegister, interrupts[0],
-                                          device::acpi::kGedPowerButton};
+    boot::acpi::EventDevice events;
+    events.selector = reg.memory[0].base + device::acpi::kGedEventRegister;
+    events.interrupt = interrupts[0];
+    events.hot_plug = device::acpi::kGedHotPlug;
+    events.power_button = device::acpi::kGedPowerButton;
+    out_.events = events;
     return {};
   }
 

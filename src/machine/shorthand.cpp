@@ -8,6 +8,7 @@
 
 #include "machine/guest_tree.h"
 #include "machine/irqchip_shorthand.h"
+#include "machine/memory_shorthand.h"
 #include "machine/plan.h"
 
 namespace solder::machine {
@@ -67,31 +68,6 @@ Result<std::string> cpus_edit(const tree::Tree& tree, u32 count) {
     out += " };\n";
   }
   return out + "}; };\n";
-}
-
-// The first memory node gets the size; others go, since the size is of all memory.
-Result<std::string> memory_edit(const tree::Tree& tree, u64 size) {
-  std::vector<const tree::Node*> present;
-  for (const auto& child : tree.root().children())
-    if (child->string("device_type") == "memory" && child->enabled()) present.push_back(child.get());
-  if (size == 0 || size % 4096 != 0)
-    return fail("--memory", fmt::format("{} bytes are not a number of 4 KiB pages", size));
-  const u32 address_cells = tree.root().u32_value("#address-cells").value_or(2);
-  const u32 size_cells = tree.root().u32_value("#size-cells").value_or(1);
-  if (size_cells < 2 && size > 0xffffffff)
-    return fail("--memory", "4 GiB and more do not fit this tree's one-cell sizes (#size-cells of the root)");
-  u64 base = 0;
-  std::string name = "memory@0";
-  if (!present.empty()) {
-    name = present.front()->name();
-    const auto cells = present.front()->cell_list("reg");
-    if (!cells.empty()) base = cells[0];
-    if (address_cells == 2 && cells.size() >= 2) base = u64{cells[0]} << 32 | cells[1];
-  }
-  std::string out = fmt::format("/dts-v1/;\n/ {{\n  {} {{ device_type = \"memory\"; reg = <{} {}>; }};\n", name,
-                                cells_text(base, address_cells), cells_text(size, size_cells));
-  for (usize i = 1; i < present.size(); ++i) out += fmt::format("  /delete-node/ {};\n", present[i]->name());
-  return out + "};\n";
 }
 
 // Virtio slots of the tree that have no backend yet, in the tree's order.

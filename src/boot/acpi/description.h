@@ -73,6 +73,7 @@ struct PowerManagement {
 struct EventDevice {
   u64 selector = 0;  ///< address of the 32-bit register
   Interrupt interrupt;
+  u32 hot_plug = 0;      ///< the bit that says that devices came or went; 0: they do not
   u32 power_button = 0;  ///< the bit that says so; 0: there is no button
 };
 

@@ -95,11 +95,14 @@ Term event_device_term(const EventDevice& events) {
   resources.interrupt(events.interrupt.gsi, events.interrupt.trigger, events.interrupt.polarity,
                       events.interrupt.shared);
   Terms reasons = {aml::store(aml::name_string("ESEL"), aml::local(0))};
-  if (events.power_button != 0) {
-    reasons.push_back(aml::if_then(
-        aml::equal(aml::bit_and(aml::local(0), aml::integer(events.power_button)), aml::integer(events.power_button)),
-        {aml::notify("\\_SB.PWRB", 0x80)}));
-  }
+  const auto when = [&](u32 bit, std::string_view object, u64 notification) {
+    if (bit == 0) return;
+    reasons.push_back(aml::if_then(aml::equal(aml::bit_and(aml::local(0), aml::integer(bit)), aml::integer(bit)),
+                                   {aml::notify(object, notification)}));
+  };
+  // Notifications of section 5.6.6: 0, look at the bus again; 0x80, the button was pressed.
+  when(events.hot_plug, "\\_SB", 0);
+  when(events.power_button, "\\_SB.PWRB", 0x80);
   return aml::device("GED_", {
                                  hid("ACPI0013"),
                                  aml::name("_UID", aml::integer(0)),

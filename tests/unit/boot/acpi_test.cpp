@@ -210,7 +210,7 @@ TEST(Iasl, HasNothingToSay) {
   machine.console->memory = {0xfed30000, 0x1000};
   machine.console->ports = {};
   machine.cpus = {{0}, {300}};
-  machine.events = EventDevice{0xfed10000, {10, Trigger::level, Polarity::high, false, {}}, 2};
+  machine.events = EventDevice{0xfed10000, {10, Trigger::level, Polarity::high, false, {}}, 1, 2};
   machine.devices.push_back({"8042", "PNP0303", 0, "", {}, {{0x60, 1}, {0x64, 1}}, {}});
   machine.devices.push_back(
       {"far", "LNRO0005", 7, "", {{u64{1} << 40, u64{1} << 33}}, {}, {{17, Trigger::level, Polarity::low, true, {}}}});

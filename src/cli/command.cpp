@@ -34,6 +34,7 @@ int run_command(int argc, const char* const* argv) {
   add("explain", "what a node is, where it lies and how its interrupts travel", add_explain);
   add("match", "which nodes of a tree Solder has models for", add_match);
   add("models", "the models there are", add_models);
+  add("ctl", "ask or order a running machine", add_ctl);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

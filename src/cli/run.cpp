@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "cli/subcommands.h"
+#include "control/server.h"
 #include "machine/accelerator.h"
 #include "machine/life_cycle.h"
 
@@ -17,6 +18,8 @@ struct RunCommand {
   bool no_reboot = false;
   bool quiet = false;
   bool verbose = false;
+  std::string control;
+  std::string trace;
 
   Result<int> act() const {
     if (quiet) log::set_level(log::Level::quiet);
@@ -26,6 +29,11 @@ struct RunCommand {
     log::debug(chosen.reason);
     machine::RunOptions options;
     options.no_reboot = no_reboot;
+    std::unique_ptr<control::Server> server;
+    if (!control.empty() || !trace.empty()) {
+      server = SOLDER_TRY(control::Server::create({control, trace, chosen.name, chosen.reason}));
+      options.watcher = server.get();
+    }
     const auto end = SOLDER_TRY(machine::run_machine(*tree, chosen.make, options));
     if (end.reason == machine::EndReason::signal) {
       log::note(fmt::format("stopped by signal {}", end.signal));
@@ -47,6 +55,8 @@ Action add_run(CLI::App& app) {
                  "options of the translator, comma-separated: fast, interpreter, stats, and the stress switches")
       ->type_name("TEXT");
   app.add_flag("--no-reboot", command->no_reboot, "a reset ends the run instead of restarting the machine");
+  app.add_option("--control", command->control, "a Unix socket for solder ctl")->type_name("PATH");
+  app.add_option("--trace", command->trace, "write every access to a device into this file")->type_name("FILE");
   app.add_flag("--quiet", command->quiet, "say nothing but warnings and errors");
   app.add_flag("--verbose", command->verbose, "say more");
   return [command] { return command->act(); };

@@ -1,0 +1,265 @@
+#include "control/server.h"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+
+#include "control/machine_report.h"
+#include "control/trace_readers.h"
+#include "machine/explain.h"
+#include "machine/guest_tree.h"
+
+namespace solder::control {
+
+namespace {
+
+// A request for a piece of memory must fit into a line, in hexadecimal.
+constexpr u64 kMostBytes = 32_KiB;
+
+Json done() {
+  return Json::object();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Server>> Server::create(const Options& options) {
+  std::unique_ptr<Server> server(new Server(options));
+  server->tracer_ = std::make_unique<Tracer>();
+  if (!options.trace_file.empty())
+    server->tracer_->subscribe({}, SOLDER_TRY(FileTraceReader::open(options.trace_file)));
+  if (!options.socket.empty())
+    server->socket_ = SOLDER_TRY(host::LineServer::listen("--control " + options.socket, options.socket, *server));
+  if (server->socket_) SOLDER_TRY_STATUS(server->socket_->start());
+  return server;
+}
+
+Server::~Server() {
+  // The tracer's thread sends to the socket, and the socket's thread asks the tracer: first the one that answers.
+  tracer_->close();
+  socket_.reset();
+}
+
+void Server::machine_starts(machine::Machine& machine, machine::Control& control) {
+  const std::lock_guard guard(mutex_);
+  machine_ = &machine;
+  control_ = &control;
+  ++starts_;
+  paused_ = false;
+  tracer_->attach(machine);
+}
+
+void Server::machine_stops(machine::Machine& machine) {
+  (void)machine;
+  const std::lock_guard guard(mutex_);
+  machine_ = nullptr;
+  control_ = nullptr;
+}
+
+void Server::machine_goes(machine::Machine& machine) {
+  (void)machine;
+  tracer_->detach();
+}
+
+void Server::line(Client client, std::string_view text) {
+  if (text.find_first_not_of(" \t") == std::string_view::npos) return;
+  auto request = Request::parse(text);
+  Json reply;
+  if (request) {
+    auto answered = answer(client, *request);
+    if (answered) {
+      reply = std::move(*answered);
+      reply["ok"] = true;
+    } else {
+      reply = error_reply(answered.error());
+    }
+    if (!request->id().is_null()) reply["id"] = request->id();
+  } else {
+    reply = error_reply(request.error());
+  }
+  socket_->send(client, dump(reply));
+  if (after_) std::exchange(after_, {})();
+}
+
+void Server::line_too_long(Client client) {
+  socket_->send(client, dump(error_reply({"request", "this line is too long: it was not read", "send less at once"})));
+}
+
+void Server::gone(Client client) {
+  end_trace(client);
+}
+
+Result<Json> Server::answer(Client client, const Request& request) {
+  struct Entry {
+    std::string_view name;
+    Result<Json> (Server::*answer)(const Request&);
+  };
+  static constexpr std::array kEntries = {
+      Entry{"status", &Server::status},       Entry{"irq", &Server::irq},     Entry{"tree", &Server::tree},
+      Entry{"explain", &Server::explain},     Entry{"pause", &Server::pause}, Entry{"resume", &Server::resume},
+      Entry{"powerdown", &Server::powerdown}, Entry{"reset", &Server::reset}, Entry{"quit", &Server::quit},
+      Entry{"read", &Server::read},           Entry{"write", &Server::write},
+  };
+  // Without the lock: the tracer outlives machines, and ends a trace without asking for one.
+  if (request.name() == "trace-stop") return trace_stop(client, request);
+  const std::lock_guard guard(mutex_);
+  if (machine_ == nullptr) return fail("", "the machine is starting, restarting or ending", "ask again");
+  if (request.name() == "trace") return trace(client, request);
+  for (const Entry& entry : kEntries)
+    if (entry.name == request.name()) return (this->*entry.answer)(request);
+  std::string known;
+  for (const Entry& entry : kEntries) known += fmt::format("{}, ", entry.name);
+  return fail("do", fmt::format("there is no request \"{}\"", request.name().substr(0, 100)),
+              "there are: " + known + "trace, trace-stop");
+}
+
+Result<Json> Server::status(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  Json reply = machine_report(*machine_);
+  reply["accelerator"] = {{"name", options_.accelerator}, {"reason", options_.reason}};
+  reply["paused"] = paused_;
+  reply["starts"] = starts_;
+  return reply;
+}
+
+Result<Json> Server::irq(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  return interrupt_report(*machine_);
+}
+
+Result<Json> Server::tree(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  const auto guest = machine::make_guest_tree(machine_->tree(), machine_->plan());
+  return Json{{"dts", tree::print_dts(*guest)}};
+}
+
+Result<Json> Server::explain(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({"node"}));
+  const std::string name = SOLDER_TRY(request.text("node"));
+  const tree::Node* node = SOLDER_TRY(find_node(machine_->tree(), name));
+  return Json{{"text", machine::explain(*machine_, *node)}};
+}
+
+Result<Json> Server::pause(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  if (!paused_) {
+    machine_->fabric().cpus.pause();
+    machine_->fabric().clock.pause();
+    machine_->fabric().timers.clock_changed();
+  }
+  paused_ = true;
+  return Json{{"uptime_ns", machine_->fabric().clock.now()}};
+}
+
+Result<Json> Server::resume(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  if (paused_) {
+    machine_->fabric().clock.resume();
+    machine_->fabric().timers.clock_changed();
+    machine_->fabric().cpus.resume();
+  }
+  paused_ = false;
+  return Json{{"uptime_ns", machine_->fabric().clock.now()}};
+}
+
+Result<Json> Server::powerdown(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  if (!machine_->press_power_button())
+    return fail("powerdown", "the machine has no power button: no device of its tree passes it on",
+                "add one (gpio-keys with linux,code = <116>), or use quit");
+  return done();
+}
+
+Result<Json> Server::reset(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  control_->request_reset();
+  return done();
+}
+
+Result<Json> Server::quit(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  control_->request_quit();
+  return done();
+}
+
+Result<memory::AddressSpace*> Server::space(const Request& request) {
+  const std::string name = SOLDER_TRY(request.text("space", "memory"));
+  if (name == "memory") return &machine_->fabric().memory;
+  if (name == "ports") return &machine_->fabric().io_ports;
+  return fail("space", fmt::format("there is no address space \"{}\"", name.substr(0, 100)),
+              R"(use "memory" or "ports")");
+}
+
+Result<Json> Server::read(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({"address", "bytes", "width", "space"}));
+  if (!request.has("address")) return fail("address", "is missing");
+  const u64 address = SOLDER_TRY(request.number("address", 0));
+  const memory::AddressSpace& from = *SOLDER_TRY(space(request));
+  if (const u64 width = SOLDER_TRY(request.number("width", 0, 8)); width != 0) {
+    if (request.has("bytes")) return fail("bytes", "is given, and width too", "leave one out");
+    if ((width & (width - 1)) != 0) return fail("width", "is not 1, 2, 4 or 8");
+    const auto access = from.load(address, static_cast<unsigned>(width));
+    if (!access.ok) return fail("address", fmt::format("nothing is at {:#x}, or not {} bytes of it", address, width));
+    return Json{{"value", fmt::format("{:#x}", access.value)}};
+  }
+  std::vector<u8> bytes(SOLDER_TRY(request.number("bytes", 1, kMostBytes)));
+  if (!from.read(address, bytes.data(), bytes.size()))
+    return fail("address", fmt::format("not all of {} bytes from {:#x} are there", bytes.size(), address));
+  return Json{{"data", to_hex(bytes)}};
+}
+
+Result<Json> Server::write(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({"address", "data", "width", "value", "space"}));
+  if (!request.has("address")) return fail("address", "is missing");
+  if (request.has("data") == request.has("value"))
+    return fail("data", "is needed, or value and width, and not both", R"("data": "0102", or "width": 4, "value": 1)");
+  const u64 address = SOLDER_TRY(request.number("address", 0));
+  const memory::AddressSpace& to = *SOLDER_TRY(space(request));
+  if (request.has("value")) {
+    const u64 width = SOLDER_TRY(request.number("width", 0, 8));
+    if (width == 0 || (width & (width - 1)) != 0) return fail("width", "is not 1, 2, 4 or 8");
+    const u64 value = SOLDER_TRY(request.number("value", 0, width == 8 ? ~u64{0} : (u64{1} << (8 * width)) - 1));
+    if (!to.store(address, static_cast<unsigned>(width), value))
+      return fail("address", fmt::format("nothing is at {:#x}, or not {} bytes of it", address, width));
+    return done();
+  }
+  auto bytes = from_hex(SOLDER_TRY(request.text("data")));
+  if (!bytes) return fail("data", bytes.error().what);
+  if (bytes->size() > kMostBytes) return fail("data", fmt::format("is more than {} bytes", kMostBytes));
+  if (!to.write(address, bytes->data(), bytes->size()))
+    return fail("address", fmt::format("not all of {} bytes from {:#x} can be written", bytes->size(), address));
+  return done();
+}
+
+Result<Json> Server::trace(Client client, const Request& request) {
+  SOLDER_TRY_STATUS(request.only({"nodes", "count", "reads", "writes"}));
+  TraceFilter filter;
+  for (const std::string& name : SOLDER_TRY(request.texts("nodes")))
+    filter.nodes.push_back(SOLDER_TRY(find_node(machine_->tree(), name))->path());
+  // Of the root all are below.
+  std::erase_if(filter.nodes, [](const std::string& path) { return path.empty() || path == "/"; });
+  filter.reads = SOLDER_TRY(request.flag("reads", true));
+  filter.writes = SOLDER_TRY(request.flag("writes", true));
+  const u64 count = SOLDER_TRY(request.number("count", 0));
+  end_trace(client);
+  Json reply = {{"nodes", filter.nodes}, {"kernel", Tracer::kernel_trace()}};
+  traces_[client] = tracer_->subscribe(std::move(filter), std::make_unique<SocketTraceReader>(*socket_, client, count));
+  return reply;
+}
+
+Result<Json> Server::trace_stop(Client client, const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  end_trace(client);
+  return done();
+}
+
+void Server::end_trace(Client client) {
+  const auto it = traces_.find(client);
+  if (it == traces_.end()) return;
+  tracer_->unsubscribe(it->second);
+  traces_.erase(it);
+}
+
+}  // namespace solder::control

@@ -1,0 +1,88 @@
+/// The live trace of accesses to devices. CPUs put records into rings, a thread takes them out, orders them and hands
+/// them to whoever asked. It outlives the machines of a run.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "control/trace_ring.h"
+#include "machine/machine.h"
+
+namespace solder::control {
+
+/// What someone wants to see.
+struct TraceFilter {
+  std::vector<std::string> nodes;  ///< paths; with what is below them. None: all
+  bool reads = true;
+  bool writes = true;
+  [[nodiscard]] bool takes(const memory::IoAccess& access) const;
+};
+
+/// Called on the tracer's thread. Returning false ends the subscription.
+class TraceReader {
+ public:
+  virtual ~TraceReader() = default;
+  virtual bool record(const TraceRecord& record) = 0;
+  /// So many records were lost since the last one, because the rings were full.
+  virtual bool dropped(u64 count) = 0;
+  /// After each batch.
+  virtual void flush() {}
+};
+
+class Tracer final : public memory::IoObserver {
+ public:
+  Tracer() = default;
+  ~Tracer() override;
+  Tracer(const Tracer&) = delete;
+  Tracer& operator=(const Tracer&) = delete;
+
+  /// A machine's CPUs are about to start.
+  void attach(machine::Machine& machine);
+  /// The machine has stopped: takes what is left.
+  void detach();
+
+  /// Ends the thread and all subscriptions. No machine is attached any more.
+  void close();
+
+  using Id = u64;
+  Id subscribe(TraceFilter filter, std::unique_ptr<TraceReader> reader);
+  void unsubscribe(Id id);
+
+  // memory::IoObserver
+  void accessed(const memory::IoAccess& access) noexcept override;
+
+  /// Whether the host kernel's own trace of KVM can be had, in one line.
+  [[nodiscard]] static std::string kernel_trace();
+
+ private:
+  struct Subscription {
+    Id id = 0;
+    TraceFilter filter;
+    std::unique_ptr<TraceReader> reader;
+  };
+  void observe_machine();
+  void loop();
+  void drain();
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Subscription> subscriptions_;
+  machine::Machine* machine_ = nullptr;
+  bool observing_ = false;
+  bool stopping_ = false;
+  Id next_ = 1;
+  std::vector<TraceRecord> batch_;
+  std::thread thread_;
+  // Read by CPUs while they are observed; changed only while nobody is.
+  std::vector<std::unique_ptr<TraceRing>> rings_;  // one for each CPU
+  const time::Clock* clock_ = nullptr;
+  std::atomic<u64> lost_{0};
+};
+
+}  // namespace solder::control

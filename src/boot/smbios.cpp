@@ -113,7 +113,7 @@ void add_memory(std::vector<u8>& out, const SmbiosMachine& machine) {
   for (const Extent& extent : machine.ram) total += extent.size;
   constexpr u64 kExtendedArray = u64{1} << 41;  // from 2 TiB on
   Structure array(16, kMemoryArray);
-  array.put(1, 1).put(3, 1).put(6, 1);  // other location, system memory, multi-bit ECC
+  array.put(1, 1).put(3, 1).put(3, 1);  // other location, system memory, no ECC
   array.put(total < kExtendedArray ? total >> 10 : 0x80000000, 4).put(0xfffe, 2).put(1, 2);
   array.put(total < kExtendedArray ? 0 : total, 8);
   array.append_to(out);

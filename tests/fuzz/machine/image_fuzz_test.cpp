@@ -116,7 +116,9 @@ TEST(WholeLoadPath, MutatedImages) {
     const auto files = BootFiles::read(**tree);
     const auto entry = files ? load_guest(**machine, *files) : std::unexpected(files.error());
     ++(entry ? loaded : refused);
-    if (!entry) EXPECT_FALSE(entry.error().what.empty()) << "round " << seed + round;
+    if (!entry) {
+      EXPECT_FALSE(entry.error().what.empty()) << "round " << seed + round;
+    }
   }
   EXPECT_GT(loaded, 0U);
   EXPECT_GT(refused, 0U);

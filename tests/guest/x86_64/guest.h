@@ -45,8 +45,9 @@ extern volatile u64 fault_resume, fault_vector, fault_error, fault_count;
 #define sti() asm volatile("sti" ::: "memory")
 #define cli() asm volatile("cli" ::: "memory")
 #define pause() asm volatile("pause" ::: "memory")
-// Interrupts are recognised one instruction after STI: this lets one in, if one is there.
-#define window() asm volatile("sti\n nop\n nop\n cli" ::: "memory")
+// Interrupts are recognised one instruction after STI: this lets one in, if one is there. Where KVM emulates kernel-mode
+// code it looks for interrupts only when it leaves the guest, so that there is an access to nobody's port in between.
+#define window() asm volatile("sti\n nop\n outb %%al, $0x80\n nop\n cli" ::: "memory")
 #define sleep() asm volatile("sti\n hlt\n cli" ::: "memory")
 
 static inline u8 inb(u16 port) {

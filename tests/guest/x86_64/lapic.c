@@ -188,7 +188,7 @@ static void priorities(void) {
   sti();
   check("blocked", count(0x61), 0);
   write_cr8(0);
-  asm volatile("nop\n nop");
+  asm volatile("nop\n outb %%al, $0x80\n nop" ::: "memory");
   cli();
   check("let in by CR8", count(0x61), 1);
   // Order of requests: highest first.

@@ -4,14 +4,18 @@
 
 #include <gtest/gtest.h>
 
-#include <initializer_list>
+#include <atomic>
+#include <cstring>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "accel/kvm/accelerator.h"
 #include "accel/kvm/memory_slots.h"
+#include "accel/kvm/run_gate.h"
+#include "accel/kvm/x86/cpuid.h"
 #include "accel/kvm/x86/vcpu.h"
 #include "memory/address_space.h"
 #include "memory/ram.h"
@@ -71,11 +75,18 @@ class Guest {
   static constexpr u64 kRamSize = 1_MiB;
   static constexpr Gpa kCode = 0x1000;
 
-  explicit Guest(u32 cpus = 1) : ram(memory::Ram::create("ram", kRamSize).value()) {
+  /// Where the local APICs are: `user` is what Kvm makes without a tree that asks for more.
+  enum class Irqchip : u8 { user, split, kernel };
+
+  explicit Guest(u32 cpus = 1, Irqchip irqchip = Irqchip::user) : ram(memory::Ram::create("ram", kRamSize).value()) {
     EXPECT_TRUE(memory.add({.name = "ram", .start = 0, .size = kRamSize, .ram = ram.get()}));
     EXPECT_TRUE(ports.add({.name = "recorder", .start = 0x100, .size = 0x40, .handler = &port}));
     EXPECT_TRUE(memory.add({.name = "window", .start = 0xd0000, .size = 0x1000, .handler = &window, .priority = 1}));
-    kvm = Kvm::create().value();
+    if (irqchip == Irqchip::user) {
+      kvm = Kvm::create().value();
+    } else {
+      make_vm(irqchip);
+    }
     for (u32 i = 0; i < cpus; ++i) {
       cpu::CpuRequest request;
       request.index = i;
@@ -83,7 +94,7 @@ class Guest {
       request.compatible = "x86-64";
       request.memory = &memory;
       request.ports = &ports;
-      auto made = kvm->create_vcpu(request);
+      auto made = kvm ? kvm->create_vcpu(request) : make_vcpu(irqchip, request, cpus);
       EXPECT_TRUE(made.has_value()) << made.error().text();
       vcpus.push_back(std::move(*made));
     }
@@ -132,8 +143,66 @@ class Guest {
   memory::AddressSpace ports{"ports"};
   Recorder port;
   Recorder window;
-  std::unique_ptr<Kvm> kvm;
+  std::unique_ptr<Kvm> kvm;  // null with a local APIC in the kernel: then these three
+  std::unique_ptr<Vm> vm;
+  RunGate gate;
+  std::unique_ptr<MemorySlots> slots;
   std::vector<std::unique_ptr<cpu::Vcpu>> vcpus;
+
+ private:
+  void make_vm(Irqchip irqchip) {
+    vm = Vm::open().value();
+    const Status made = irqchip == Irqchip::kernel ? vm->call(SOLDER_KVM(KVM_CREATE_IRQCHIP))
+                                                   : vm->enable(KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP", 24);
+    EXPECT_TRUE(made) << made.error().text();
+    slots = std::make_unique<MemorySlots>(*vm, gate);
+    EXPECT_TRUE(slots->update(memory.map()));
+  }
+  Result<std::unique_ptr<cpu::Vcpu>> make_vcpu(Irqchip irqchip, const cpu::CpuRequest& request, u32 cpus) {
+    const x86::VcpuOptions options{.kernel_lapic = true, .kernel_pic = irqchip == Irqchip::kernel};
+    return x86::X86Vcpu::create(*vm, gate, options, request, [this, cpus](x86::X86Vcpu& vcpu) -> Status {
+      const x86::CpuidOptions cpuid{
+          .apic_id = vcpu.apic_id(), .highest_apic_id = cpus - 1, .cpus = cpus, .kernel_lapic = true};
+      return x86::set_cpuid(vcpu.fd(), x86::make_cpuid(SOLDER_TRY(x86::supported_cpuid(*vm)), cpuid));
+    });
+  }
 };
+
+/// A controller with one request line into a vCPU.
+class FakeController final : public interrupt::CpuInterface {
+ public:
+  explicit FakeController(cpu::Vcpu& cpu) : cpu_(cpu) { cpu.set_cpu_interface(this); }
+  void request(u8 vector) {
+    vector_.store(vector);
+    cpu_.set_line(cpu::Line::irq, true);
+  }
+  std::optional<u8> acknowledge() override {
+    ++acknowledges;
+    const int vector = vector_.exchange(-1);
+    cpu_.set_line(cpu::Line::irq, false);
+    if (vector < 0) return std::nullopt;
+    return static_cast<u8>(vector);
+  }
+  u8 task_priority() const override { return priority; }
+  void set_task_priority(u8 value) override { priority = value; }
+
+  std::atomic<int> acknowledges{0};
+  u8 priority = 0;
+
+ private:
+  cpu::Vcpu& cpu_;
+  std::atomic<int> vector_{-1};
+};
+
+/// Real mode: vector `vector` is served by `code`.
+inline void set_vector(Guest& g, u8 vector, const Code& code) {
+  const Gpa at = 0x6000 + vector * Gpa{16};
+  g.load(code, at);
+  const u32 entry = static_cast<u32>(at >> 4) << 16;
+  std::memcpy(g.ram->host() + vector * 4, &entry, sizeof entry);
+}
+
+/// inc word [0x2000]; iret
+inline const Code kCountingHandler{0xff, 0x06, 0x00, 0x20, 0xcf};
 
 }  // namespace solder::accel::kvm

@@ -15,47 +15,6 @@ using cpu::Line;
 constexpr u8 kHlt = 0xf4;
 const Code kSpin{0xeb, 0xfe};  // jmp $
 
-/// A controller with one request line into a vCPU.
-class FakeController final : public interrupt::CpuInterface {
- public:
-  explicit FakeController(cpu::Vcpu& cpu) : cpu_(cpu) { cpu.set_cpu_interface(this); }
-  void request(u8 vector) {
-    vector_.store(vector);
-    cpu_.set_line(Line::irq, true);
-  }
-  void withdraw() {
-    vector_.store(-1);
-    cpu_.set_line(Line::irq, false);
-  }
-  std::optional<u8> acknowledge() override {
-    ++acknowledges;
-    const int vector = vector_.exchange(-1);
-    cpu_.set_line(Line::irq, false);
-    if (vector < 0) return std::nullopt;
-    return static_cast<u8>(vector);
-  }
-  u8 task_priority() const override { return priority; }
-  void set_task_priority(u8 value) override { priority = value; }
-
-  std::atomic<int> acknowledges{0};
-  u8 priority = 0;
-
- private:
-  cpu::Vcpu& cpu_;
-  std::atomic<int> vector_{-1};
-};
-
-/// Real mode: vector `vector` is served by `code`.
-void set_vector(Guest& g, u8 vector, const Code& code) {
-  const Gpa at = 0x6000 + vector * Gpa{16};
-  g.load(code, at);
-  const u32 entry = static_cast<u32>(at >> 4) << 16;
-  std::memcpy(g.ram->host() + vector * 4, &entry, sizeof entry);
-}
-
-// inc word [0x2000]; iret
-const Code kCountingHandler{0xff, 0x06, 0x00, 0x20, 0xcf};
-
 TEST(KvmKick, BeforeRunReturnsAtOnceAndOnlyOnce) {
   SOLDER_NEEDS_KVM();
   Guest g;

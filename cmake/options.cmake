@@ -35,6 +35,6 @@ if(SOLDER_SANITIZE)
 endif()
 
 find_program(MOLD mold)
-if(MOLD AND NOT SOLDER_SANITIZE)
+if(MOLD AND NOT SOLDER_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
   add_link_options(-fuse-ld=mold)
 endif()

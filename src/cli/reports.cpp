@@ -27,7 +27,6 @@ struct ExplainCommand {
     if (node == nullptr)
       return fail(name, "the machine's tree has no such node",
                   "give a path, an alias or a label; `solder tree --full` shows all");
-    const auto plan = SOLDER_TRY(machine::make_plan(*tree, false));
     machine::Control control;
     machine::Backends backends({}, true);
     auto accel = machine::make_dry_accelerator();
@@ -35,6 +34,7 @@ struct ExplainCommand {
       const auto chosen = SOLDER_TRY(machine::choose_accelerator({accelerator, {}}, *tree));
       accel = SOLDER_TRY(chosen.make());
     }
+    const auto plan = SOLDER_TRY(machine::make_plan(*tree, false, accel->kernel_devices()));
     auto built = machine::Machine::build(*tree, plan, std::move(accel), backends, control);
     if (built) {
       fmt::print("{}", machine::explain(**built, *node));

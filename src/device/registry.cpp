@@ -17,12 +17,20 @@ std::map<std::string_view, ModelInfo>& registry() {
   return models;
 }
 
+void add(const ModelInfo& info) {
+  const bool fresh = registry().emplace(info.compatible, info).second;
+  SOLDER_CHECK(fresh, "two models register the same compatible");
+}
+
 }  // namespace
 
 Registration::Registration(std::string_view compatible, Factory factory, std::string_view summary, bool bus,
                            std::string_view acpi_hid) {
-  const bool fresh = registry().emplace(compatible, ModelInfo{compatible, factory, summary, bus, acpi_hid}).second;
-  SOLDER_CHECK(fresh, "two models register the same compatible");
+  add({compatible, factory, summary, bus, acpi_hid, false});
+}
+
+Registration::Registration(KernelOnly, std::string_view compatible, std::string_view summary) {
+  add({compatible, nullptr, summary, false, {}, true});
 }
 
 const ModelInfo* find_model(std::span<const std::string> compatibles) {

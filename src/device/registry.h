@@ -24,7 +24,13 @@ struct ModelInfo {
   /// What ACPI calls such a device: its _HID ("LNRO0005"). Several, separated by blanks: a device each, of which the
   /// first gets the node's addresses and each one interrupt. Empty: the node's "pnpPNP,501" says it, else nothing does.
   std::string_view acpi_hid;
+  /// There is no model in this process: such a node is in the machine only where the accelerator runs it in the kernel.
+  bool kernel_only = false;
 };
+
+/// Says in a Registration that the line is `kernel_only`.
+struct KernelOnly {};
+inline constexpr KernelOnly kKernelOnly;
 
 /// Adds a line to the registry at start-up:
 ///   const Registration pl031{"arm,pl031", make<Pl031>, "ARM PrimeCell real-time clock (PL031)"};
@@ -32,6 +38,7 @@ class Registration {
  public:
   Registration(std::string_view compatible, Factory factory, std::string_view summary, bool bus = false,
                std::string_view acpi_hid = {});
+  Registration(KernelOnly, std::string_view compatible, std::string_view summary);
 };
 
 /// A factory for models whose constructor takes Ports& and cannot fail.

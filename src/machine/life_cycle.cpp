@@ -115,7 +115,6 @@ void Control::clear() {
 
 Result<Control::End> run_machine(const tree::Tree& tree, const cpu::AcceleratorFactory& accelerator,
                                  const RunOptions& options) {
-  const Plan plan = SOLDER_TRY(make_plan(tree));
   // Read once; a machine whose CPUs run no code boots nothing, unless it is told to.
   std::optional<BootFiles> files;
   const StopSignals signals;
@@ -124,6 +123,7 @@ Result<Control::End> run_machine(const tree::Tree& tree, const cpu::AcceleratorF
   bool first = true;
   while (true) {
     auto one = SOLDER_TRY(accelerator());
+    const Plan plan = SOLDER_TRY(make_plan(tree, true, one->kernel_devices()));
     if (!files && (one->runs_code() || names_kernel(tree))) files = SOLDER_TRY(BootFiles::read(tree));
     auto machine = SOLDER_TRY(Machine::build(tree, plan, std::move(one), backends, control));
     if (first) announce(*machine);

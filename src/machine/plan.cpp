@@ -21,7 +21,7 @@ Result<Unmatched> policy_of(const tree::Node& node, Unmatched inherited) {
 
 class Planner {
  public:
-  explicit Planner(bool strict) : strict_(strict) {}
+  Planner(bool strict, const device::KernelDevices* kernel) : strict_(strict), kernel_(kernel) {}
 
   Status visit(const tree::Node& node, Unmatched inherited, bool passive, bool outside) {
     const Unmatched policy = SOLDER_TRY(policy_of(node, inherited));
@@ -58,6 +58,13 @@ class Planner {
   Status match(const tree::Node& node, Unmatched policy, NodePlan& entry) {
     const auto compatibles = node.compatible();
     entry.model = device::find_model(compatibles);
+    if (entry.model != nullptr && entry.model->kernel_only) {
+      if (kernel_ != nullptr && kernel_->knows(compatibles)) {
+        entry.role = Role::modelled;
+        return {};
+      }
+      entry.model = nullptr;
+    }
     if (entry.model != nullptr) {
       entry.role = entry.model->factory != nullptr ? Role::modelled : Role::known;
       if (entry.model->compatible == "virtio,mmio" && !node.has("solder,virtio")) entry.role = Role::unused;
@@ -85,6 +92,7 @@ class Planner {
   }
 
   bool strict_;
+  const device::KernelDevices* kernel_;
   Plan plan_;
 };
 
@@ -143,8 +151,8 @@ bool is_host_side(const tree::Node& node) {
   return name == "solder" || name == "chosen" || name == "aliases" || name.starts_with("__");
 }
 
-Result<Plan> make_plan(const tree::Tree& tree, bool unmatched_is_error) {
-  Planner planner(unmatched_is_error);
+Result<Plan> make_plan(const tree::Tree& tree, bool unmatched_is_error, const device::KernelDevices* kernel) {
+  Planner planner(unmatched_is_error, kernel);
   SOLDER_TRY_STATUS(planner.visit(tree.root(), Unmatched::disable, false, false));
   return planner.take();
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "device/kernel_devices.h"
 #include "device/registry.h"
 #include "tree/node.h"
 
@@ -48,8 +49,10 @@ struct Plan {
 enum class Unmatched : u8 { error, stub, disable };
 
 /// Decides. `unmatched_is_error = false` overrides the policy "error" by "disable", for reports about foreign trees.
-/// Errors: an enabled node without a model where the tree says "error", a bad `solder,unmatched`.
-[[nodiscard]] Result<Plan> make_plan(const tree::Tree& tree, bool unmatched_is_error = true);
+/// `kernel` is what the accelerator can run in the host's kernel: a node that nothing else runs is modelled where it
+/// knows it. Errors: an enabled node without a model where the tree says "error", a bad `solder,unmatched`.
+[[nodiscard]] Result<Plan> make_plan(const tree::Tree& tree, bool unmatched_is_error = true,
+                                     const device::KernelDevices* kernel = nullptr);
 
 /// solder,* nodes and /solder: the host's side.
 [[nodiscard]] bool is_host_side(const tree::Node& node);

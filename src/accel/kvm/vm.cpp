@@ -54,12 +54,12 @@ int Vm::check(int capability) const {
 }
 
 Status Vm::call(Request request, void* argument) const {
-  SOLDER_TRY(control(vm_.get(), request, argument));
+  SOLDER_TRY_STATUS(control(vm_.get(), request, argument));
   return {};
 }
 
 Status Vm::call(Request request, unsigned long argument) const {
-  SOLDER_TRY(control(vm_.get(), request, argument));
+  SOLDER_TRY_STATUS(control(vm_.get(), request, argument));
   return {};
 }
 

@@ -49,7 +49,7 @@ Status StateAccess::list_msrs() {
   }
   std::vector<u32> buffer(1 + count.nmsrs);
   buffer[0] = count.nmsrs;
-  SOLDER_TRY(control(vm_.system_fd(), SOLDER_KVM(KVM_GET_MSR_INDEX_LIST), buffer.data()));
+  SOLDER_TRY_STATUS(control(vm_.system_fd(), SOLDER_KVM(KVM_GET_MSR_INDEX_LIST), buffer.data()));
   std::vector<u32> all(buffer.begin() + 1, buffer.begin() + 1 + std::min<u32>(buffer[0], count.nmsrs));
   // Some exist only with CPUID bits that this vCPU has not: KVM_GET_MSRS stops at the first of these.
   for (usize next = 0; next < all.size();) {
@@ -99,15 +99,15 @@ Status StateAccess::write_msrs(std::span<const kvm_msr_entry> msrs) {
 Result<CpuState> StateAccess::read() {
   CpuState state;
   // mp_state first: reading it lets KVM take a pending INIT or start-up IPI, which changes the rest.
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_MP_STATE), &state.mp));
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_REGS), &state.regs));
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_SREGS), &state.sregs));
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_DEBUGREGS), &state.debug));
-  if (has_xcrs_) SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_XCRS), &state.xcrs));
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_VCPU_EVENTS), &state.events));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_GET_MP_STATE), &state.mp));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_GET_REGS), &state.regs));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_GET_SREGS), &state.sregs));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_GET_DEBUGREGS), &state.debug));
+  if (has_xcrs_) SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_GET_XCRS), &state.xcrs));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_GET_VCPU_EVENTS), &state.events));
   state.xsave.resize(xsave_size_);
   const Request get_xsave = xsave_size_ > sizeof(kvm_xsave) ? SOLDER_KVM(KVM_GET_XSAVE2) : SOLDER_KVM(KVM_GET_XSAVE);
-  SOLDER_TRY(control(fd_, get_xsave, state.xsave.data()));
+  SOLDER_TRY_STATUS(control(fd_, get_xsave, state.xsave.data()));
   SOLDER_TRY_STATUS(read_msrs(state.msrs));
   return state;
 }
@@ -116,15 +116,15 @@ Status StateAccess::write(const CpuState& state, bool msrs) {
   CpuState copy = state;  // ioctls take their arguments as not const
   // What is being delivered is told by the events; the bitmap of sregs would queue it a second time.
   std::memset(copy.sregs.interrupt_bitmap, 0, sizeof copy.sregs.interrupt_bitmap);
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_SET_SREGS), &copy.sregs));
-  if (has_xcrs_) SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_SET_XCRS), &copy.xcrs));
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_SET_XSAVE), copy.xsave.data()));
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_SET_REGS), &copy.regs));
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_SET_DEBUGREGS), &copy.debug));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_SET_SREGS), &copy.sregs));
+  if (has_xcrs_) SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_SET_XCRS), &copy.xcrs));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_SET_XSAVE), copy.xsave.data()));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_SET_REGS), &copy.regs));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_SET_DEBUGREGS), &copy.debug));
   if (msrs) SOLDER_TRY_STATUS(write_msrs(copy.msrs));
   // Last: the calls above drop pending events.
-  SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_SET_VCPU_EVENTS), &copy.events));
-  if (kernel_lapic_) SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_SET_MP_STATE), &copy.mp));
+  SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_SET_VCPU_EVENTS), &copy.events));
+  if (kernel_lapic_) SOLDER_TRY_STATUS(control(fd_, SOLDER_KVM(KVM_SET_MP_STATE), &copy.mp));
   return {};
 }
 

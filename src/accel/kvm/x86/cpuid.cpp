@@ -126,7 +126,7 @@ Entries make_cpuid(Entries entries, const CpuidOptions& options) {
 Status set_cpuid(int vcpu_fd, const Entries& entries) {
   CpuidBuffer buffer(entries.size());
   std::copy(entries.begin(), entries.end(), buffer.header().entries);
-  SOLDER_TRY(control(vcpu_fd, SOLDER_KVM(KVM_SET_CPUID2), buffer.words.data()));
+  SOLDER_TRY_STATUS(control(vcpu_fd, SOLDER_KVM(KVM_SET_CPUID2), buffer.words.data()));
   return {};
 }
 

@@ -58,10 +58,10 @@ class TimedGuest {
     SOLDER_TRY_STATUS(vm_->call(SOLDER_KVM(KVM_SET_USER_MEMORY_REGION), &region));
     vcpu_ = SOLDER_TRY(VcpuRun::create(*vm_, gate_, 0));
     kvm_sregs sregs{};
-    SOLDER_TRY(control(vcpu_->fd(), SOLDER_KVM(KVM_GET_SREGS), &sregs));
+    SOLDER_TRY_STATUS(control(vcpu_->fd(), SOLDER_KVM(KVM_GET_SREGS), &sregs));
     sregs.cs.selector = 0;
     sregs.cs.base = 0;
-    SOLDER_TRY(control(vcpu_->fd(), SOLDER_KVM(KVM_SET_SREGS), &sregs));
+    SOLDER_TRY_STATUS(control(vcpu_->fd(), SOLDER_KVM(KVM_SET_SREGS), &sregs));
     return {};
   }
 
@@ -70,7 +70,7 @@ class TimedGuest {
     kvm_regs regs{};
     regs.rcx = rounds;
     regs.rflags = 2;
-    SOLDER_TRY(control(vcpu_->fd(), SOLDER_KVM(KVM_SET_REGS), &regs));
+    SOLDER_TRY_STATUS(control(vcpu_->fd(), SOLDER_KVM(KVM_SET_REGS), &regs));
     const auto begin = steady_clock::now();
     int error = 0;
     do {
@@ -105,7 +105,7 @@ double host_loop(u32 rounds) {
 /// How many times longer the guest takes for the loop than this process.
 Result<double> measure(TimedGuest& guest) {
   const auto begin = steady_clock::now();
-  SOLDER_TRY(guest.run(1));  // the first entry builds tables
+  SOLDER_TRY_STATUS(guest.run(1));  // the first entry builds tables
   // A loop long enough to stand out from the exit's own time, and short enough for an emulator of 1 MIPS.
   constexpr double kEnough = 300;
   constexpr double kPatience = 5000;

@@ -43,7 +43,7 @@ Status X86Vcpu::first_run() {
   if (!options_.kernel_lapic) {
     // KVM, without a local APIC, keeps the MSR for CPUID's sake: bit 9 of leaf 1's EDX says that there is one.
     initial_->sregs.apic_base = kApicBaseReset | kApicEnabled | (index_ == 0 ? kApicBootCpu : 0);
-    SOLDER_TRY(kvm::control(run_->fd(), SOLDER_KVM(KVM_SET_SREGS), &initial_->sregs));
+    SOLDER_TRY_STATUS(kvm::control(run_->fd(), SOLDER_KVM(KVM_SET_SREGS), &initial_->sregs));
   }
   // The time-stamp counters run on over a reset: KVM keeps them in step only as long as nobody writes them.
   std::erase_if(initial_->msrs, [](const kvm_msr_entry& msr) { return msr.index == kMsrTsc; });
@@ -164,7 +164,7 @@ Status X86Vcpu::set_debug(bool single_step, bool breakpoints) {
   if (single_step || breakpoints) debug.control |= KVM_GUESTDBG_ENABLE;
   if (single_step) debug.control |= KVM_GUESTDBG_SINGLESTEP;
   if (breakpoints) debug.control |= KVM_GUESTDBG_USE_SW_BP;
-  SOLDER_TRY(kvm::control(run_->fd(), SOLDER_KVM(KVM_SET_GUEST_DEBUG), &debug));
+  SOLDER_TRY_STATUS(kvm::control(run_->fd(), SOLDER_KVM(KVM_SET_GUEST_DEBUG), &debug));
   return {};
 }
 

@@ -183,10 +183,12 @@ TestBench::Answer TestBench::dispatch(Words& words) {
     return answer;
   }
   if (verb == "reset" && words.empty()) {
+    ending_ = true;
     control_->request_reset();
     return "";
   }
   if (verb == "shutdown" && words.empty()) {
+    ending_ = true;
     control_->request_shutdown();
     return "";
   }

@@ -96,6 +96,8 @@ class TestBench final : public cpu::Accelerator {
 
   /// Carries out one command (docs/control.md) and returns "OK", "OK value" or "ERR text".
   [[nodiscard]] std::string execute(std::string_view command);
+  /// Whether a command asked for the machine's end or reset: it takes no other.
+  [[nodiscard]] bool ending() const { return ending_; }
   /// Lets a wait in `execute` end at once, from another thread.
   void interrupt_wait();
 
@@ -131,6 +133,7 @@ class TestBench final : public cpu::Accelerator {
   time::Clock* clock_ = nullptr;
   time::TimerQueue* timers_ = nullptr;
   cpu::MachineControl* control_ = nullptr;
+  bool ending_ = false;
   bool interrupted_ = false;  // under the lines' mutex
 };
 

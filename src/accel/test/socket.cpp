@@ -39,7 +39,10 @@ void TestSocket::line(host::LineServer::Client client, std::string_view text) {
     socket_->send(client, "ERR the machine has ended");
     return;
   }
-  socket_->send(client, bench_->execute(text));
+  const std::string answer = bench_->execute(text);
+  // What comes after a reset is for the machine after it.
+  if (bench_->ending()) bench_ = nullptr;
+  socket_->send(client, answer);
 }
 
 void TestSocket::line_too_long(host::LineServer::Client client) {

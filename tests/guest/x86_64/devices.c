@@ -178,6 +178,22 @@ void lapic_handler(struct frame* frame) {
 int lapic_bit(u32 bank, u32 vector) {
   return (lapic_read(bank + vector / 32 * 16) >> (vector % 32)) & 1;
 }
+static volatile u32 in_service;
+static void look_at_isr(struct frame* frame) {
+  in_service = (u32)lapic_bit(LAPIC_ISR, (u32)frame->vector);
+  lapic_eoi();
+}
+int lapic_serves(void) {
+  if (own_lapic()) return 1;
+  in_service = 2;
+  const handler before = handlers[0xd0];
+  handlers[0xd0] = look_at_isr;
+  lapic_send(this_cpu(), ICR_ASSERT | 0xd0);
+  expect("an interrupt that looks at ISR", wait_for(in_service != 2));
+  handlers[0xd0] = before;
+  if (in_service == 0) skipped("nesting and levels: this KVM has no in-service bits");
+  return in_service != 0;
+}
 void lapic_on(void) {
   lapic_write(LAPIC_SVR, 0x1ff);
   lapic_write(LAPIC_TIMER, LVT_MASKED);

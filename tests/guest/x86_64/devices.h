@@ -69,6 +69,9 @@ void lapic_eoi(void);
 void lapic_handler(struct frame* frame);  // EOI only
 int lapic_bit(u32 bank, u32 vector);      // of ISR (0x100), TMR (0x180), IRR (0x200)
 int lapic_x2(void);
+// Whether an interrupt is in service while its handler runs. A KVM without in-service bits has no nesting either, and
+// no end of a level interrupt.
+int lapic_serves(void);
 #define LAPIC_ID 0x20
 #define LAPIC_VERSION 0x30
 #define LAPIC_TPR 0x80

@@ -81,14 +81,19 @@ void end(void) {
   }
 }
 
+// hvm_start_info: magic, version, flags, modules, list of modules, command line, RSDP.
 int on_solder(void) {
-  return read32(0xfed20000) == 0x74726976;
+  return read32(read64(start_info + 32) + 9) == 0x444c4f53;  // OEMID "SOLDR"
 }
-
-// hvm_start_info: magic, version, flags, modules, list of modules, command line.
-int own_devices(void) {
+static char irqchip_mode(void) {
   const char* line = (const char*)read64(start_info + 24);
-  return on_solder() && !(line && line[0] == 'k' && line[1] == 'e');
+  return line && on_solder() ? line[0] : 'k';
+}
+int own_devices(void) {
+  return irqchip_mode() != 'k';
+}
+int own_lapic(void) {
+  return irqchip_mode() == 'u';
 }
 
 static void wait_ticks(u64 ticks) {

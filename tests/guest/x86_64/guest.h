@@ -45,8 +45,9 @@ extern volatile u64 fault_resume, fault_vector, fault_error, fault_count;
 #define sti() asm volatile("sti" ::: "memory")
 #define cli() asm volatile("cli" ::: "memory")
 #define pause() asm volatile("pause" ::: "memory")
-// Interrupts are recognised one instruction after STI: this lets one in, if one is there. Where KVM emulates kernel-mode
-// code it looks for interrupts only when it leaves the guest, so that there is an access to nobody's port in between.
+// Interrupts are recognised one instruction after STI: this lets one in, if one is there. Where KVM emulates
+// kernel-mode code it looks for interrupts only when it leaves the guest, so that there is an access to nobody's port
+// in between.
 #define window() asm volatile("sti\n nop\n outb %%al, $0x80\n nop\n cli" ::: "memory")
 #define sleep() asm volatile("sti\n hlt\n cli" ::: "memory")
 
@@ -117,7 +118,7 @@ int rdmsr_faults(u32 number);
 int wrmsr_faults(u32 number, u64 value);
 
 // Waits for a condition, generously: some seconds of the TSC. Interrupts are let in meanwhile. 0: it did not come.
-#define WAIT_LIMIT (20UL << 30)
+#define WAIT_LIMIT (10UL << 30)
 #define wait_for(condition)                                          \
   ({                                                                 \
     const u64 from_ = rdtsc();                                       \
@@ -139,7 +140,9 @@ void* memcpy(void* to, const void* from, u64 size);
 // Starts CPU 1 by INIT and SIPI at test_secondary, with its local APIC enabled, and waits until it is there.
 void start_secondary(void);
 extern volatile u32 secondary_running;
-// Whether the board is the one of machines/virt-x86_64.dts: it has virtio-mmio where QEMU's PC has nothing.
+// Whether the board is the one of machines/virt-x86_64.dts, and not QEMU's PC: who wrote the ACPI tables.
 int on_solder(void);
-// The same, and its PIC, PIT and I/O APIC are not KVM's: the command line does not begin with "kernel".
+// Its PIC, PIT and I/O APIC, and its local APICs, are Solder's and not KVM's. tests/guest/run says so on the command
+// line: "kernel", "split" or "user".
 int own_devices(void);
+int own_lapic(void);

@@ -9,6 +9,7 @@ const char test_name[] = "ioapic";
 #define OTHER 0x65
 
 static u32 version;
+static int serves;
 
 static void fresh(void) {
   cli();
@@ -208,6 +209,7 @@ static void destinations(void) {
   com1_line(1);
   expect("lowest priority of one", wait_for(counts[1][VECTOR] == 1));
   com1_line(0);
+  if (!serves) return;
   // Levels at CPU 1, ended there.
   fresh();
   ioapic_set(PIN, VECTOR | RTE_LEVEL | RTE_TO(1));
@@ -246,8 +248,11 @@ void test_main(void) {
   kbd_setup();
   registers();
   edges();
-  levels();
-  hpet_level();
+  serves = lapic_serves();
+  if (serves) {
+    levels();
+    hpet_level();
+  }
   several_pins();
   destinations();
 }

@@ -110,6 +110,7 @@ static void wires(void) {
   write32(DEVICE + 0x14, 1);
   settle();
   check("masked edge", count(V + 8), 50);
+  if (!lapic_serves()) return;
   handlers[V + 9] = level_handler;
   ioapic_set(LEVEL_PIN, (V + 9) | RTE_LEVEL);
   left = 4;
@@ -144,10 +145,11 @@ static void changes(void) {
 
 void test_main(void) {
   pit_stop();
-  if (read32(DEVICE) == 0xffffffff || !on_solder()) {
-    skipped("no solder,msi-test here");
+  if (!on_solder()) {
+    skipped("QEMU has no solder,msi-test");
     return;
   }
+  check("device", read32(DEVICE + 0x18), 0);
   for (u32 v = V; v < 0x80; ++v) handlers[v] = lapic_handler;
   check("count", read32(DEVICE + 0x1c), 0);
   start_secondary();

@@ -55,13 +55,14 @@ static void pit_by_pic(void) {
   expect("not early", now() - from >= 10000000);
   settle_long();
   check("one", count(PIT), 1);
-  // Modes 2 and 3: five periods of 5 ms. The first may have begun before the clock was read.
+  // Modes 2 and 3: periods of 5 ms. The control word raises the output, which is an edge; and the first period may have
+  // begun before the clock was read.
   for (u32 mode = 2; mode < 4; ++mode) {
     pit_write(0, mode, 5966);
     clear_counts();
     const u64 start = now();
     expect("periodic", wait_for(count(PIT) >= 5));
-    expect("not early, periodic", now() - start >= 4 * 5000000UL);
+    expect("not early, periodic", now() - start >= 3 * 5000000UL);
     pit_stop();
     window();
     clear_counts();
@@ -148,10 +149,12 @@ static void hpet(void) {
   expect("it runs", wait_for(read64(HPET + 0xf0) > a));
   for (u32 i = 0; i < 5; ++i) {
     clear_counts();
-    write32(HPET_TIMER(0), pin << 9);
+    // Halted meanwhile: on a busy host any time may pass between two writes.
+    write32(HPET + 0x10, 0);
     hpet_due = read64(HPET + 0xf0) + hpet_ticks(3000);
     write64(HPET_TIMER(0) + 8, hpet_due);
     write32(HPET_TIMER(0), pin << 9 | 1 << 2);
+    write32(HPET + 0x10, 1);
     expect("one-shot", wait_for(count(HPET_APIC) == 1));
     settle();
     check("one", count(HPET_APIC), 1);
@@ -177,19 +180,20 @@ static void hpet(void) {
   clock_on();
 }
 
-static volatile u32 causes;
+// An interrupt may have been accepted before its cause was taken away by rtc_enable: that one finds none.
+static volatile u32 causes, served;
 static void rtc_handler(struct frame* frame) {
   (void)frame;
   const u32 cause = cmos_read(0x0c);
-  expect("IRQF", cause & 0x80);
   causes = causes | cause;
+  if (cause & 0x80) served = served + 1;
   lapic_eoi();
 }
 static void rtc_enable(u8 bits) {
   cmos_write(0x0b, (u8)((cmos_read(0x0b) & 0x8f) | bits));
   cmos_read(0x0c);
-  causes = 0;
-  clear_counts();
+  window();
+  causes = served = 0;
 }
 static void rtc(void) {
   handlers[RTC_APIC] = rtc_handler;
@@ -200,19 +204,19 @@ static void rtc(void) {
   cmos_write(0x0a, 0x29);
   rtc_enable(0x40);
   const u64 from = now();
-  expect("periodic", wait_for(count(RTC_APIC) >= 6));
+  expect("periodic", wait_for(served >= 6));
   expect("not early, periodic", now() - from >= 4 * 7812500UL);
   check("cause: periodic", causes & 0x70 & ~0x10, 0x40);
   rtc_enable(0);
   settle_long();
-  check("off", count(RTC_APIC), 0);
+  check("off", served, 0);
   // Update ended: once a second; the time does not change within the half second behind it.
   rtc_enable(0x10);
-  expect("update ended", wait_for(count(RTC_APIC) >= 1));
+  expect("update ended", wait_for(served >= 1));
   check("cause: update", causes & 0x10, 0x10);
   const u8 second = cmos_read(0);
   check("no update in progress", cmos_read(0x0a) & 0x80, 0);
-  expect("next update", wait_for(count(RTC_APIC) >= 2));
+  expect("next update", wait_for(served >= 2));
   expect("another second", cmos_read(0) != second);
   // Alarm: at any hour, minute and second.
   rtc_enable(0);
@@ -220,7 +224,7 @@ static void rtc(void) {
   cmos_write(3, 0xff);
   cmos_write(5, 0xff);
   rtc_enable(0x20);
-  expect("alarm", wait_for(count(RTC_APIC) >= 1));
+  expect("alarm", wait_for(served >= 1));
   check("cause: alarm", causes & 0x20, 0x20);
   rtc_enable(0);
   ioapic_set(8, RTE_MASKED);

@@ -32,8 +32,10 @@ static void registers(void) {
   expect("the upper half of ICR faults", rdmsr_faults(0x831));
   expect("id cannot be written", wrmsr_faults(0x802, 0));
   expect("LDR cannot be written", wrmsr_faults(0x80d, 1));
-  expect("EOI with a value faults", wrmsr_faults(0x80b, 1));
-  expect("TPR with reserved bits faults", wrmsr_faults(0x808, 0x100));
+  if (own_lapic()) {  // KVM lets both through
+    expect("EOI with a value faults", wrmsr_faults(0x80b, 1));
+    expect("TPR with reserved bits faults", wrmsr_faults(0x808, 0x100));
+  }
   expect("ESR with a value faults", wrmsr_faults(0x828, 1));
   check("general protection", fault_vector, 13);
   check("error code", fault_error, 0);
@@ -84,12 +86,14 @@ static void interrupts(void) {
   com1_line(1);
   expect("a line", wait_for(count(0x67) == 1));
   com1_line(0);
-  ioapic_set(4, 0x68 | RTE_LEVEL);
-  com1_line(1);
-  expect("a level", wait_for(count(0x68) >= 3));
-  com1_line(0);
-  settle();
-  check("EOI by MSR reaches the I/O APIC", ioapic_entry(4) & RTE_REMOTE_IRR, 0);
+  if (lapic_serves()) {
+    ioapic_set(4, 0x68 | RTE_LEVEL);
+    com1_line(1);
+    expect("a level", wait_for(count(0x68) >= 3));
+    com1_line(0);
+    settle();
+    check("EOI by MSR reaches the I/O APIC", ioapic_entry(4) & RTE_REMOTE_IRR, 0);
+  }
   ioapic_set(4, RTE_MASKED);
 }
 
@@ -142,7 +146,7 @@ void test_main(void) {
   set_mode(ENABLED);
   check("CPUID with one", cpuid(1, 0).d >> 9 & 1, 1);
   expect("no MSRs in xAPIC mode", rdmsr_faults(0x802));
-  check("reset: disabled by software", read32(LAPIC + LAPIC_SVR) & 0x1ff, 0xff);
+  if (own_lapic()) check("reset: disabled by software", read32(LAPIC + LAPIC_SVR) & 0x1ff, 0xff);  // not KVM's
   lapic_on();
   clear_counts();
   lapic_send(0, ICR_SELF | ICR_ASSERT | 0x50);

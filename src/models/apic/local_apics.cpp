@@ -76,19 +76,6 @@ std::optional<u64> x2apic_writable(u32 number) {
 
 }  // namespace
 
-Result<interrupt::Controller::Input> parse_lint_specifier(std::span<const u32> specifier) {
-  if (specifier.size() != 2)
-    return fail("", fmt::format("a local APIC's interrupt has 2 cells, but this one has {}", specifier.size()),
-                "write <pin trigger>: pin 0 for LINT0, 1 for LINT1");
-  if (specifier[0] > 1)
-    return fail("", fmt::format("cell 0 (LINT pin) is {}: there are LINT0 and LINT1", specifier[0]));
-  interrupt::Controller::Input out;
-  out.pin = specifier[0];
-  out.trigger = SOLDER_TRY(parse_trigger(specifier[1]));
-  out.name = fmt::format("LINT{} of cpu 0", specifier[0]);
-  return out;
-}
-
 class LocalApics::Interface final : public interrupt::CpuInterface {
  public:
   Interface(LocalApics& apics, u32 cpu) : apics_(apics), cpu_(cpu) {}

@@ -15,10 +15,6 @@ constexpr u32 kMsrTscDeadline = 0x6e0;
 constexpr u32 kMsrX2apicFirst = 0x800;
 constexpr u32 kMsrX2apicLast = 0x8ff;
 
-/// What a specifier <LINT pin, trigger> of the local APIC's node names; trigger as at the I/O APIC. Also for the one in
-/// the kernel. Without `sink`.
-[[nodiscard]] Result<interrupt::Controller::Input> parse_lint_specifier(std::span<const u32> specifier);
-
 /// The window stays where the tree has it: IA32_APIC_BASE takes another address, but nothing appears there. The TSC
 /// deadline is there when the CPUs know their TSC (Vcpu::read_tsc): MSR 0x6e0 exists (`has`), bit 18 of the timer's
 /// entry can be set, and CPUID.1:ECX[24] is for the accelerator to set then.

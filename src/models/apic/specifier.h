@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <span>
+
 #include "base/result.h"
 #include "interrupt/wire.h"
 
@@ -40,6 +42,20 @@ namespace solder::models::apic {
   out.pin = specifier[0];
   out.trigger = SOLDER_TRY(parse_trigger(specifier[1]));
   out.name = fmt::format("pin {}", specifier[0]);
+  return out;
+}
+
+/// A specifier <LINT pin, trigger> of the local APICs' node: LINT0 or LINT1 of CPU 0. Without `sink`.
+[[nodiscard]] inline Result<interrupt::Controller::Input> parse_lint_specifier(std::span<const u32> specifier) {
+  if (specifier.size() != 2)
+    return fail("", fmt::format("a local APIC's interrupt has 2 cells, but this one has {}", specifier.size()),
+                "write <pin trigger>: pin 0 for LINT0, 1 for LINT1");
+  if (specifier[0] > 1)
+    return fail("", fmt::format("cell 0 (LINT pin) is {}: there are LINT0 and LINT1", specifier[0]));
+  interrupt::Controller::Input out;
+  out.pin = specifier[0];
+  out.trigger = SOLDER_TRY(parse_trigger(specifier[1]));
+  out.name = fmt::format("LINT{} of cpu 0", specifier[0]);
   return out;
 }
 

@@ -10,6 +10,7 @@
 #include "accel/kvm/x86/irqchip_state.h"
 #include "base/log.h"
 #include "models/apic/local_apics.h"
+#include "models/apic/specifier.h"
 
 namespace solder::accel::kvm::x86 {
 

@@ -8,8 +8,9 @@ static volatile u32 depth, deepest, nested_iret;
 static void nmi_to(u32 cpu) {
   lapic_send(cpu, ICR_ASSERT | ICR_NMI);
 }
+// With accesses to nobody's port: guest.h, window().
 static void wait_here(void) {
-  for (const u64 from = rdtsc(); rdtsc() - from < 1 << 20;) pause();
+  for (const u64 from = rdtsc(); rdtsc() - from < 1 << 20;) outb(0x80, 0);
 }
 
 static void counted(struct frame* frame) {

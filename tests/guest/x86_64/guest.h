@@ -39,7 +39,7 @@ extern volatile u32 order_count;
 void clear_counts(void);
 u32 count(u32 vector);  // of both CPUs
 u32 this_cpu(void);     // 0 or 1, without a device
-// Runs the instruction at `resume - …`: an exception goes to fault_resume and is recorded.
+// While fault_resume is set, the next exception is recorded and execution goes on there.
 extern volatile u64 fault_resume, fault_vector, fault_error, fault_count;
 
 #define sti() asm volatile("sti" ::: "memory")

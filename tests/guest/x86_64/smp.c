@@ -7,7 +7,7 @@ const char test_name[] = "smp";
 #define PONG 0x51
 #define ROUNDS 100
 
-static volatile u32 starts, id_seen, shared, bumps, phase;
+static volatile u32 starts, shared, bumps, phase, id_seen = ~0U;
 
 void test_secondary(void) {
   id_seen = lapic_x2() ? lapic_read(LAPIC_ID) : lapic_read(LAPIC_ID) >> 24;
@@ -42,6 +42,7 @@ void test_main(void) {
   check("this CPU's id", lapic_read(LAPIC_ID) >> 24, 0);
   expect("this CPU is the bootstrap CPU", (rdmsr(0x1b) & 0x100) != 0);
   start_secondary();
+  expect("CPU 1 is on its way", wait_for(id_seen != ~0U));
   check("id of CPU 1", id_seen, 1);
   phase = 1;
   for (u32 i = 0; i < 1000; ++i) __atomic_fetch_add(&shared, 1, __ATOMIC_SEQ_CST);

@@ -1,10 +1,18 @@
 // What the exits of KVM_RUN ask for.
+#include <sys/ioctl.h>
+
 #include <cstring>
 
 #include "accel/kvm/x86/fault.h"
 #include "accel/kvm/x86/vcpu.h"
 
 namespace solder::accel::kvm::x86 {
+
+namespace {
+
+constexpr u32 kApicBase = 0x1b;  // IA32_APIC_BASE
+
+}  // namespace
 
 // Ports, also of string instructions: `count` elements one after the other in the shared page (SDM volume 2, INS,
 // OUTS).
@@ -41,6 +49,19 @@ void X86Vcpu::handle_mmio() {
   }
 }
 
+// KVM derives CPUID's APIC bit from its own copy of IA32_APIC_BASE, which it has not seen written.
+void X86Vcpu::follow_apic_base(u64 value) {
+  struct {
+    kvm_msrs header;
+    kvm_msr_entry entry;
+  } message{};
+  message.header.nmsrs = 1;
+  message.entry.index = kApicBase;
+  message.entry.data = value;
+  // The model has accepted the value; a KVM that does not keeps a CPUID bit that is out of date, and nothing else.
+  [[maybe_unused]] const int set = ::ioctl(run_->fd(), KVM_SET_MSRS, &message);
+}
+
 void X86Vcpu::handle_msr(bool write) {
   auto& msr = run_->page().msr;
   for (cpu::SystemRegisters* registers : system_registers_) {
@@ -49,6 +70,7 @@ void X86Vcpu::handle_msr(bool write) {
     if (msr.error != 0) return;
     if (write) {
       registers->write(index_, msr.index, msr.data);
+      if (msr.index == kApicBase) follow_apic_base(msr.data);
     } else {
       msr.data = registers->read(index_, msr.index);
     }

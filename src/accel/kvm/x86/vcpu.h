@@ -75,6 +75,7 @@ class X86Vcpu final : public cpu::Vcpu {
   std::optional<cpu::ExitReason> handle_exit();
   bool handle_io();
   void handle_mmio();
+  void follow_apic_base(u64 value);
   void handle_msr(bool write);
   // State (vcpu_state.cpp).
   Status flush_state();

@@ -9,6 +9,7 @@
 #include "cpu/cpu_set.h"
 #include "cpu/current.h"
 #include "device/registry.h"
+#include "models/gic/saved_state.h"
 #include "models/gic/specifier.h"
 
 namespace solder::models::gic {
@@ -129,12 +130,15 @@ void GicV2::reset() {
 }
 
 void GicV2::state(device::Archive& archive) {
-  archive("interrupts", interrupts_)("control", control_);
-  for (u32 id = kPrivateIds; id < kSpecialIds; ++id) archive("targets", target_masks_[id]);
-  for (Cpu& cpu : cpus_) {
-    archive("control", cpu.control)("interface", cpu.interface)("sgi_sources", cpu.sgi_sources);
-  }
+  std::vector<CpuRecordV2> records;
+  for (const Cpu& cpu : cpus_) records.push_back({cpu.control, cpu.interface, cpu.sgi_sources});
+  archive_v2(archive, interrupts_, control_, target_masks_, records);
   if (archive.mode() != device::Archive::Mode::load) return;
+  for (usize i = 0; i < cpus_.size(); ++i) {
+    cpus_[i].control = records[i].control;
+    cpus_[i].interface = records[i].interface;
+    cpus_[i].sgi_sources = records[i].sgi_sources;
+  }
   for (u32 id = kPrivateIds; id < kSpecialIds; ++id) set_targets(id, target_masks_[id]);
   update_all();
 }

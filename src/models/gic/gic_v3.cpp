@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "cpu/cpu_set.h"
 #include "device/registry.h"
+#include "models/gic/saved_state.h"
 #include "models/gic/specifier.h"
 
 namespace solder::models::gic {
@@ -209,15 +210,18 @@ void GicV3::reset() {
 }
 
 void GicV3::state(device::Archive& archive) {
-  archive("interrupts", interrupts_)("control", control_);
-  for (u32 id = kPrivateIds; id < kSpecialIds; ++id) archive("router", routers_[id]);
-  for (Cpu& cpu : cpus_) {
-    u8 flags = static_cast<u8>(cpu.asleep | cpu.group_enabled[0] << 1 | cpu.group_enabled[1] << 2);
-    archive("flags", flags)("interface", cpu.interface);
-    cpu.asleep = bit(flags, 0);
-    cpu.group_enabled = {bit(flags, 1), bit(flags, 2)};
+  std::vector<CpuRecordV3> records;
+  for (const Cpu& cpu : cpus_) {
+    const u8 flags = static_cast<u8>(cpu.asleep | cpu.group_enabled[0] << 1 | cpu.group_enabled[1] << 2);
+    records.push_back({flags, cpu.interface});
   }
+  archive_v3(archive, interrupts_, control_, routers_, records);
   if (archive.mode() != device::Archive::Mode::load) return;
+  for (usize i = 0; i < cpus_.size(); ++i) {
+    cpus_[i].asleep = bit(records[i].flags, 0);
+    cpus_[i].group_enabled = {bit(records[i].flags, 1), bit(records[i].flags, 2)};
+    cpus_[i].interface = records[i].interface;
+  }
   one_of_n_ = 0;
   for (u32 id = kPrivateIds; id < kSpecialIds; ++id) {
     one_of_n_ += (routers_[id] & kRoutingMode) != 0;

@@ -64,6 +64,16 @@ Status Arm64Routes::activate() {
   return apply();
 }
 
+std::vector<u32> Arm64Routes::levels(u32 words) {
+  const std::lock_guard guard(mutex_);
+  std::vector<u32> out(words);
+  for (const auto& [spi, holders] : high_) {
+    const u32 id = spi + kFirstSpi;
+    if (holders != 0 && id / 32 < words) out[id / 32] |= 1U << (id % 32);
+  }
+  return out;
+}
+
 void Arm64Routes::publish(std::span<const interrupt::Route> routes) {
   const std::lock_guard guard(mutex_);
   routes_.assign(routes.begin(), routes.end());

@@ -26,6 +26,9 @@ class Arm64Routes final : public interrupt::KernelRoutes {
   /// The GIC is initialised, which made KVM's default table; ours replaces it now and whenever it changes.
   [[nodiscard]] Status activate();
 
+  /// The levels that this process drives, as words of 32 interrupt ids of which SPIs begin in word 1.
+  [[nodiscard]] std::vector<u32> levels(u32 words);
+
   [[nodiscard]] bool takes_messages() const override { return messages_; }
   void publish(std::span<const interrupt::Route> routes) override;
   void set_level(interrupt::Virq virq, bool level) override;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "base/check.h"
+#include "accel/kvm/arm64/vgic_state.h"
 #include "base/log.h"
 #include "models/gic/specifier.h"
 
@@ -134,6 +134,20 @@ Status Vgic::place_redistributors() {
                 "make the regions larger or remove CPUs");
   }
   return {};
+}
+
+void Vgic::state(device::Archive& archive) {
+  VgicShape shape;
+  shape.version = version_;
+  shape.words = 1 + spis_ / 32;
+  for (u32 cpu = 0; cpu < ports_.cpu_count(); ++cpu) {
+    const u64 id = ports_.cpu_hardware_id(cpu);  // MPIDR: Aff3 in bits 39..32
+    shape.affinities.push_back(static_cast<u32>(id >> 8 & 0xff000000) | static_cast<u32>(id & 0xffffff));
+  }
+  shape.lines = kernel_.routes().levels(shape.words);
+  if (const Status done = archive_vgic(gic_, shape, archive); !done) {
+    log::warn(ports_.node().path() + ": its state: " + done.error().text());
+  }
 }
 
 std::string Vgic::describe() const {

@@ -19,6 +19,7 @@ class Vgic final : public device::Device, public interrupt::Controller, public i
   [[nodiscard]] Status place();
 
   // device::Device
+  void state(device::Archive& archive) override;
   [[nodiscard]] std::string describe() const override;
   // interrupt::Controller
   [[nodiscard]] Result<Input> input(std::span<const u32> specifier, u32 cpu) override;

@@ -159,15 +159,17 @@ void RoutingTable::raise(Virq virq) {
   if (found == nullptr) return;
   const Entry& entry = *found;
   entry.count->fetch_add(1, std::memory_order_relaxed);
+  bool sent = false;  // the kernel has sent the virq's messages along with its pins
   if (entry.kernel_pins) {
     KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
     kernel->set_level(virq, true);
     kernel->set_level(virq, false);
+    sent = kernel->takes_messages();
   }
   for (const Target& target : entry.targets) {
     if (const auto* pin = std::get_if<PinTarget>(&target)) {
       if (pin->sink != nullptr) pin->sink->pulse(pin->pin);
-    } else if (MessageTarget* messages = messages_.load(std::memory_order_acquire); messages != nullptr) {
+    } else if (MessageTarget* messages = messages_.load(std::memory_order_acquire); messages != nullptr && !sent) {
       messages->deliver(std::get<Message>(target));
     }
   }
@@ -180,11 +182,16 @@ void RoutingTable::set_level(Virq virq, bool level) {
   const Entry& entry = *found;
   if (entry.level->exchange(level) == level) return;
   if (level) entry.count->fetch_add(1, std::memory_order_relaxed);
-  if (entry.kernel_pins) kernel_.load(std::memory_order_acquire)->set_level(virq, level);
+  bool sent = false;
+  if (entry.kernel_pins) {
+    KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
+    kernel->set_level(virq, level);
+    sent = kernel->takes_messages();
+  }
   for (const Target& target : entry.targets) {
     if (const auto* pin = std::get_if<PinTarget>(&target)) {
       if (pin->sink != nullptr) pin->sink->set_level(pin->pin, level);
-    } else if (level) {
+    } else if (level && !sent) {
       if (MessageTarget* messages = messages_.load(std::memory_order_acquire); messages != nullptr)
         messages->deliver(std::get<Message>(target));
     }

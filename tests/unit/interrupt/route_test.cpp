@@ -152,7 +152,8 @@ TEST(RoutingTable, ReservedNumbersAreOnlyClaimed) {
 TEST(RoutingTable, TheKernelSeesOnlyItsPartAndIsDrivenOnceForAllItsPins) {
   Pins pins;
   FakeKernel kernel;
-  RoutingTable table;
+  Inbox inbox;
+  RoutingTable table(&inbox);
   table.set_kernel(&kernel);
   const Virq virq = table.allocate();
   table.set(virq, {PinTarget{nullptr, 0, 4, true, {}}, PinTarget{nullptr, 2, 4, true, {}},
@@ -161,6 +162,9 @@ TEST(RoutingTable, TheKernelSeesOnlyItsPartAndIsDrivenOnceForAllItsPins) {
   table.set_level(virq, true);
   EXPECT_EQ(kernel.rises[virq], 1U);
   EXPECT_TRUE(pins.levels[3]);
+  // The kernel sends the messages of a virq that it drives: none is sent a second time from here.
+  table.raise(virq);
+  EXPECT_EQ(inbox.count, 0U);
 }
 
 TEST(RoutingTable, AnEventfdMovesWithTheTargets) {

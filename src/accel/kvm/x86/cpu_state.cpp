@@ -20,6 +20,14 @@ struct MsrBuffer {
   std::vector<u64> words;
 };
 
+// kvm_msrs with one entry, without an allocation: timers read the time-stamp counter with it.
+struct OneMsr {
+  u32 count = 1;
+  u32 padding = 0;
+  kvm_msr_entry entry{};
+};
+static_assert(sizeof(OneMsr) == sizeof(kvm_msrs) + sizeof(kvm_msr_entry));
+
 }  // namespace
 
 StateAccess::StateAccess(const Vm& vm, int fd, bool kernel_lapic)
@@ -30,15 +38,12 @@ StateAccess::StateAccess(const Vm& vm, int fd, bool kernel_lapic)
       has_xcrs_(vm.check(KVM_CAP_XCRS) != 0) {}
 
 Result<u64> StateAccess::read_msr(u32 msr) const {
-  // One kvm_msrs with one entry, without an allocation: timers read the time-stamp counter with it.
-  std::array<u64, (sizeof(kvm_msrs) + sizeof(kvm_msr_entry)) / sizeof(u64)> words{};
-  auto* msrs = reinterpret_cast<kvm_msrs*>(words.data());
-  msrs->nmsrs = 1;
-  msrs->entries[0].index = msr;
-  if (SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_MSRS), words.data())) != 1) {
+  OneMsr one;
+  one.entry.index = msr;
+  if (SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_MSRS), &one)) != 1) {
     return fail("KVM", fmt::format("KVM_GET_MSRS does not read MSR {:#x}", msr));
   }
-  return msrs->entries[0].data;
+  return one.entry.data;
 }
 
 Status StateAccess::list_msrs() {

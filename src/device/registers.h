@@ -34,10 +34,10 @@ struct Register {
   std::function<void(u32 index, u64 value)> write;
 };
 
-/// A window made of registers. An access wider than a register is split over its neighbours. A narrow read gets its part
-/// of the register; a narrow write at a register's first byte writes the whole register, zero-extended; one that starts
-/// inside a register needs `allow_narrow`, and is shifted to its place. The rest, and holes, are RAZ/WI and counted.
-/// All handlers run under the model's lock.
+/// A window made of registers. An access wider than a register is split over its neighbours. A narrow read gets its
+/// part of the register; a narrow write at a register's first byte writes the whole register, zero-extended; one that
+/// starts inside a register needs `allow_narrow`, and is shifted to its place. The rest, and holes, are RAZ/WI and
+/// counted. All handlers run under the model's lock.
 class RegisterBlock final : public memory::MmioHandler {
  public:
   RegisterBlock(std::string owner, u64 size, std::mutex& lock);

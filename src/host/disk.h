@@ -18,10 +18,10 @@ enum class DiskOperation : u8 { read, write, flush, discard, write_zeroes };
 /// One request; `pieces` stay valid until `done` has been called.
 struct DiskRequest {
   DiskOperation operation = DiskOperation::read;
-  u64 offset = 0;              ///< bytes
-  u64 length = 0;              ///< bytes; for read and write the sum of the pieces
+  u64 offset = 0;  ///< bytes
+  u64 length = 0;  ///< bytes; for read and write the sum of the pieces
   std::vector<iovec> pieces{};
-  bool unmap = false;          ///< write_zeroes may deallocate
+  bool unmap = false;                     ///< write_zeroes may deallocate
   std::function<void(int error)> done{};  ///< 0 or an errno; on the backend's thread
 };
 

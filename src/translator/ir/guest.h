@@ -17,8 +17,8 @@
 
 namespace solder::ir {
 
-/// A C++ function that IR can call. Arguments are the call's a, b, c (i32 zero-extended). For V128 work there are vector
-/// operations, not helpers.
+/// A C++ function that IR can call. Arguments are the call's a, b, c (i32 zero-extended). For V128 work there are
+/// vector operations, not helpers.
 struct Helper {
   const char* name;
   u64 (*function)(CoreState* state, u64 a, u64 b, u64 c);
@@ -29,12 +29,12 @@ enum class AccessKind : u8 { read, write, execute };
 
 /// What a page-table walk found.
 struct Translation {
-  Gpa physical = 0;        ///< of the accessed byte
-  u8 page_bits = 12;       ///< log2 of the mapping's size (large pages); the TLB holds 4 KiB pieces of it
+  Gpa physical = 0;   ///< of the accessed byte
+  u8 page_bits = 12;  ///< log2 of the mapping's size (large pages); the TLB holds 4 KiB pieces of it
   bool readable = false;
   bool writable = false;
   bool executable = false;
-  bool device = false;     ///< device memory: unaligned accesses fault
+  bool device = false;  ///< device memory: unaligned accesses fault
 };
 /// A fault, in the guest's own terms; opaque to the run time, which hands it back to `raise_memory_fault`.
 struct MemoryFault {
@@ -45,15 +45,15 @@ struct MemoryFault {
 
 /// Identity of a translation regime: contexts are pooled by it. Equal keys mean equal translations.
 struct ContextKey {
-  u64 base = 0;    ///< translation table base
+  u64 base = 0;  ///< translation table base
   u32 asid = 0;
   u32 regime = 0;  ///< exception level or privilege, MMU on or off, whatever else changes a translation
   friend bool operator==(const ContextKey&, const ContextKey&) = default;
 };
 
 /// TLB maintenance as the guest's instructions ask for it. Implemented by the run time. Called on the CPU's own thread,
-/// from helpers. `broadcast`: for all CPUs (inner shareable); others act when they reach a block boundary, and `barrier`
-/// (DSB) waits until they have.
+/// from helpers. `broadcast`: for all CPUs (inner shareable); others act when they reach a block boundary, and
+/// `barrier` (DSB) waits until they have.
 class TlbControl {
  public:
   virtual ~TlbControl() = default;
@@ -77,11 +77,11 @@ struct GuestLayout {
 
 /// A stretch of guest code to translate.
 struct TranslateRequest {
-  u64 pc = 0;                 ///< virtual address (only its page offset may matter: blocks are pc-relative)
-  std::span<const u8> code;   ///< from pc to the end of its page
-  u64 key = 0;                ///< mode bits the code is translated for
+  u64 pc = 0;                ///< virtual address (only its page offset may matter: blocks are pc-relative)
+  std::span<const u8> code;  ///< from pc to the end of its page
+  u64 key = 0;               ///< mode bits the code is translated for
   u32 max_insts = 64;
-  bool single = false;        ///< one instruction only, and end the block after it
+  bool single = false;  ///< one instruction only, and end the block after it
 };
 
 /// A guest CPU under the translator: its state, its semantics, its MMU, its exceptions.
@@ -117,7 +117,7 @@ class GuestCpu {
   /// The CPU is waiting (WFI) and has nothing to do yet.
   [[nodiscard]] virtual bool halted() const = 0;
   [[nodiscard]] virtual bool has_wake_reason() const = 0;
-  virtual void wake_up() = 0;  ///< clears the waiting state
+  virtual void wake_up() = 0;                             ///< clears the waiting state
   virtual void set_line(cpu::Line line, bool level) = 0;  ///< any thread; sets exit_request
   virtual void reset(const cpu::EntryState& entry) = 0;
 
@@ -150,8 +150,8 @@ class GuestRegistration {
 
 /// How interpreted code reaches guest memory; the run time implements it with the TLB, tests with an array.
 /// False: a fault was raised (state is the exception's) and the instruction ends.
-/// Values are numbers in the low bytes: the port honours `big_endian` (also in read_modify_write) and zero-extends to 64
-/// bits (16 bytes for 16-byte accesses); sign extension is the caller's. RuntimeHooks follow the same rule.
+/// Values are numbers in the low bytes: the port honours `big_endian` (also in read_modify_write) and zero-extends to
+/// 64 bits (16 bytes for 16-byte accesses); sign extension is the caller's. RuntimeHooks follow the same rule.
 class MemoryPort {
  public:
   virtual ~MemoryPort() = default;

@@ -36,7 +36,9 @@ struct Value {
 
 /// Conditions over a flags value, numbered as the A64 condition field.
 enum class Cond : u8 { eq, ne, cs, cc, mi, pl, vs, vc, hi, ls, ge, lt, gt, le, al, nv };
-[[nodiscard]] constexpr Cond invert(Cond c) { return static_cast<Cond>(static_cast<u8>(c) ^ 1); }
+[[nodiscard]] constexpr Cond invert(Cond c) {
+  return static_cast<Cond>(static_cast<u8>(c) ^ 1);
+}
 
 /// Memory ordering of one access.
 enum class Order : u8 { none, acquire, release, acquire_release };
@@ -47,7 +49,7 @@ enum class MmuIndex : u8 { current, unprivileged };
 
 /// The one description of a memory access; packed into an instruction's `sub`.
 struct MemAttr {
-  u8 size_log2 = 3;  ///< 0..4: 1, 2, 4, 8, 16 bytes
+  u8 size_log2 = 3;   ///< 0..4: 1, 2, 4, 8, 16 bytes
   bool sign = false;  ///< loads narrower than the result: sign- instead of zero-extend
   bool big_endian = false;
   Order order = Order::none;
@@ -61,9 +63,12 @@ struct MemAttr {
                             (static_cast<unsigned>(mmu) << 8));
   }
   [[nodiscard]] static constexpr MemAttr unpack(u16 v) {
-    return {static_cast<u8>(v & 7),           ((v >> 3) & 1) != 0,
-            ((v >> 4) & 1) != 0,              static_cast<Order>((v >> 5) & 3),
-            static_cast<Align>((v >> 7) & 1), static_cast<MmuIndex>((v >> 8) & 1)};
+    return {static_cast<u8>(v & 7),
+            ((v >> 3) & 1) != 0,
+            ((v >> 4) & 1) != 0,
+            static_cast<Order>((v >> 5) & 3),
+            static_cast<Align>((v >> 7) & 1),
+            static_cast<MmuIndex>((v >> 8) & 1)};
   }
 };
 
@@ -115,8 +120,12 @@ struct FpAttr {
                             (unsigned{extra} << 10));
   }
   [[nodiscard]] static constexpr FpAttr unpack(u16 v) {
-    return {static_cast<Lane>(v & 7),  static_cast<Width>((v >> 3) & 3), static_cast<Round>((v >> 5) & 7),
-            ((v >> 8) & 1) != 0,       ((v >> 9) & 1) != 0,              static_cast<u8>((v >> 10) & 31)};
+    return {static_cast<Lane>(v & 7),
+            static_cast<Width>((v >> 3) & 3),
+            static_cast<Round>((v >> 5) & 7),
+            ((v >> 8) & 1) != 0,
+            ((v >> 9) & 1) != 0,
+            static_cast<u8>((v >> 10) & 31)};
   }
 };
 
@@ -259,7 +268,16 @@ enum class Op : u8 {
 };
 
 /// What `exit_if` tests. Flag conditions are the numbers of Cond; the others look at an integer.
-enum class ExitTest : u8 { flags_first = 0, flags_last = 15, zero32 = 16, zero64, nonzero32, nonzero64, bit_clear, bit_set };
+enum class ExitTest : u8 {
+  flags_first = 0,
+  flags_last = 15,
+  zero32 = 16,
+  zero64,
+  nonzero32,
+  nonzero64,
+  bit_clear,
+  bit_set
+};
 
 /// Where an indirect exit probably goes.
 enum class ExitHint : u8 { jump, call, ret };
@@ -295,8 +313,9 @@ enum class FpRules : u8 { arm, x86, riscv };
 /// One translated stretch of guest code: a superblock with one entry.
 struct Block {
   std::vector<Inst> insts;
-  u32 guest_bytes = 0;   ///< bytes of guest code it was made from, from its start (including skipped-over branches' targets: the highest byte used)
-  u32 guest_insts = 0;   ///< guest instructions
+  u32 guest_bytes = 0;  ///< bytes of guest code it was made from, from its start (including skipped-over branches'
+                        ///< targets: the highest byte used)
+  u32 guest_insts = 0;  ///< guest instructions
   FpRules fp_rules = FpRules::arm;
 
   void clear() {
@@ -310,7 +329,8 @@ struct Block {
 [[nodiscard]] const char* name(Op op);
 /// A listing for people, one instruction a line.
 [[nodiscard]] std::string print(const Block& block);
-/// Empty when the block keeps the IR's rules (operand types, definitions before uses, one final exit), else what is wrong.
+/// Empty when the block keeps the IR's rules (operand types, definitions before uses, one final exit), else what is
+/// wrong.
 [[nodiscard]] std::string verify(const Block& block);
 
 }  // namespace solder::ir

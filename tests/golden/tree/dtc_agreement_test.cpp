@@ -98,7 +98,9 @@ TEST_F(DtcAgreement, Grammar) {
 TEST_F(DtcAgreement, Board) {
   check(kDocuments / "overlay-base.dts", false);
 }
-TEST_F(DtcAgreement, Walks) { check(kDocuments / "walks.dts", false); }
+TEST_F(DtcAgreement, Walks) {
+  check(kDocuments / "walks.dts", false);
+}
 TEST_F(DtcAgreement, OverlayWithFragments) {
   check(kDocuments / "overlay-fragments.dtso", true);
 }

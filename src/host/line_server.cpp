@@ -43,22 +43,34 @@ Result<std::unique_ptr<LineServer>> LineServer::listen(const std::string& where,
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (path.empty()) return fail(where, "a socket needs a path", "give it one");
-  if (path.size() >= sizeof address.sun_path)
-    return fail(where, "the path is too long for a socket", "use one of at most 107 characters");
+  // The file appears under its name when the socket listens, not before: who waits for it can connect at once.
+  const std::string unready = path + "~";
+  if (unready.size() >= sizeof address.sun_path)
+    return fail(where, "the path is too long for a socket", "use one of at most 106 characters");
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   UniqueFd listener(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!listener) return fail(where, host_error("cannot make a socket"));
   // The file takes its mode from the socket: there is no moment in which others could connect.
   if (::fchmod(listener.get(), 0600) != 0) return fail(where, host_error("cannot make the socket private"));
   if (is_stale(address)) ::unlink(address.sun_path);
-  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  std::memcpy(address.sun_path, unready.c_str(), unready.size() + 1);
+  if (is_stale(address)) ::unlink(address.sun_path);
+  const auto refused = [&] {
     return fail(where, host_error("cannot listen there"),
-                errno == EADDRINUSE ? "another program listens there, or it is a file: choose another path" : "");
+                errno == EADDRINUSE || errno == EEXIST
+                    ? "another program listens there, or it is a file: choose another path"
+                    : "");
+  };
+  if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return refused();
+  const bool listens = ::listen(listener.get(), 16) == 0;
+  const bool named = listens && ::link(unready.c_str(), path.c_str()) == 0;
+  const int error = errno;
+  ::unlink(unready.c_str());
+  errno = error;
+  if (!named) return refused();
   UniqueFd wake(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake) return fail(where, host_error("no eventfd"));
-  std::unique_ptr<LineServer> server(new LineServer(std::move(listener), std::move(wake), path, handler, limits));
-  if (::listen(server->listener_.get(), 16) != 0) return fail(where, host_error("cannot listen"));
-  return server;
+  return std::unique_ptr<LineServer>(new LineServer(std::move(listener), std::move(wake), path, handler, limits));
 }
 
 LineServer::LineServer(UniqueFd listener, UniqueFd wake, std::string path, Handler& handler, Limits limits)

@@ -2,19 +2,11 @@
 
 #include <fmt/format.h>
 
-#include "device/registers.h"
-
 namespace solder::control {
 
 std::string register_name(const memory::IoAccess& access) {
-  const auto* block = dynamic_cast<const device::RegisterBlock*>(access.handler);
-  const device::Register* reg = block != nullptr ? block->find(access.offset) : nullptr;
-  if (reg == nullptr) return fmt::format("+{:#x}", access.offset);
-  const u64 at = access.offset - reg->offset;
-  std::string name = reg->name;
-  if (reg->count > 1) name += fmt::format("[{}]", at / reg->stride);
-  if (const u64 within = at % reg->stride; within != 0) name += fmt::format("+{}", within);
-  return name;
+  std::string name = access.handler->register_name(access.offset);
+  return name.empty() ? fmt::format("+{:#x}", access.offset) : name;
 }
 
 std::string trace_text(const TraceRecord& record) {

@@ -92,6 +92,16 @@ const Register* RegisterBlock::find(u64 offset) const {
   return index < r.count && within % r.stride < r.width ? &r : nullptr;
 }
 
+std::string RegisterBlock::register_name(u64 offset) const {
+  const Register* reg = find(offset);
+  if (reg == nullptr) return {};
+  const u64 at = offset - reg->offset;
+  std::string name = reg->name;
+  if (reg->count > 1) name += fmt::format("[{}]", at / reg->stride);
+  if (const u64 within = at % reg->stride; within != 0) name += fmt::format("+{}", within);
+  return name;
+}
+
 u64 RegisterBlock::read(u64 offset, unsigned size) {
   const std::lock_guard guard(lock_);
   u64 value = 0;

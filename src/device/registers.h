@@ -65,6 +65,7 @@ class RegisterBlock final : public memory::MmioHandler {
 
   u64 read(u64 offset, unsigned size) override;
   void write(u64 offset, unsigned size, u64 value) override;
+  [[nodiscard]] std::string register_name(u64 offset) const override;
 
   /// The register at `offset`, or null.
   [[nodiscard]] const Register* find(u64 offset) const;

@@ -1,6 +1,8 @@
 /// What stands behind a window of an address space that is not RAM.
 #pragma once
 
+#include <string>
+
 #include "base/types.h"
 
 namespace solder::memory {
@@ -14,6 +16,13 @@ class MmioHandler {
   virtual u64 read(u64 offset, unsigned size) = 0;
   /// Writes the low `size` bytes of `value`.
   virtual void write(u64 offset, unsigned size, u64 value) = 0;
+  /// What the data sheet calls the register that holds byte `offset`, for traces: "GICD_ISENABLER[3]", with "+2" for a
+  /// byte inside it; empty: no register is known there. Any thread, also while the window is used and without the
+  /// model's lock, so it depends on nothing that changes.
+  [[nodiscard]] virtual std::string register_name(u64 offset) const {
+    (void)offset;
+    return {};
+  }
 };
 
 }  // namespace solder::memory

@@ -133,9 +133,11 @@ void VcpuThread::loop() {
         set_.control_.report_fault(vcpu_->fault_text());
         power_off();
         break;
+      case ExitReason::debug:
+        set_.debug_exit(*this);
+        break;
       case ExitReason::kicked:
       case ExitReason::halted:
-      case ExitReason::debug:
         break;
     }
     lock.lock();
@@ -173,6 +175,28 @@ void CpuSet::leave_guest() {
   const std::lock_guard guard(mutex_);
   --running_;
   if (pauses_ > 0) changed_.notify_all();
+}
+
+bool CpuSet::enter_work(const std::atomic<bool>& stopping) {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return pauses_ == 0 || stopping.load(std::memory_order_acquire); });
+  if (stopping.load(std::memory_order_acquire)) return false;
+  ++running_;
+  return true;
+}
+
+void CpuSet::wake_work() {
+  const std::lock_guard guard(mutex_);
+  changed_.notify_all();
+}
+
+void CpuSet::debug_exit(VcpuThread& thread) {
+  if (debug_handler_) {
+    debug_handler_(thread);
+    return;
+  }
+  control_.report_fault("a CPU stopped for a debugger, and there is none: " + thread.vcpu().fault_text());
+  thread.power_off();
 }
 
 void CpuSet::pause() {

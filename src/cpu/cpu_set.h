@@ -64,6 +64,10 @@ class VcpuThread {
   std::thread thread_;
 };
 
+/// What to do when a CPU stops for a debugger (`ExitReason::debug`; `fault_text` tells why). On the CPU's own thread,
+/// outside guest code; the CPU goes on when it returns.
+using DebugHandler = std::function<void(VcpuThread&)>;
+
 /// All vCPU threads of a machine; pausing them and exclusive work.
 class CpuSet {
  public:
@@ -79,20 +83,30 @@ class CpuSet {
   /// Stops all vCPUs between instructions, until `resume`. Counted.
   void pause();
   void resume();
+  /// Around work that another thread does for the guest as a CPU would do it: while it lasts, `pause` waits, and it
+  /// does not begin while the CPUs are paused. False: `stopping` became true instead, see `wake_work`.
+  [[nodiscard]] bool enter_work(const std::atomic<bool>& stopping);
+  void leave_work() { leave_guest(); }
+  /// Lets those who wait in `enter_work` look at their `stopping` again.
+  void wake_work();
+  /// Without a handler, or with an empty one, a debug exit is an internal fault. While no CPU is in guest code.
+  void set_debug_handler(DebugHandler handler) { debug_handler_ = std::move(handler); }
   /// Ends and joins all threads.
   void stop();
 
  private:
   friend class VcpuThread;
+  void debug_exit(VcpuThread& thread);
   void enter_guest(VcpuThread& thread);
   void leave_guest();
   MachineControl& control_;
+  DebugHandler debug_handler_;
   std::vector<std::unique_ptr<VcpuThread>> threads_;
   std::mutex exclusive_;
   std::mutex mutex_;
   std::condition_variable changed_;
   u32 pauses_ = 0;   // requests that nobody be in guest code
-  u32 running_ = 0;  // threads in guest code
+  u32 running_ = 0;  // threads in guest code, or in work for it
 };
 
 }  // namespace solder::cpu

@@ -23,7 +23,7 @@ enum class ExitReason : u8 {
   halted,    ///< WFI/HLT or a CPU that is off: nothing to do until `wake`
   shutdown,  ///< the guest asked the machine to stop (also through MachineControl)
   reset,     ///< … to restart
-  debug,     ///< breakpoint, single step
+  debug,     ///< breakpoint, single step; `fault_text` says which
   fault,     ///< an internal fault; `fault_text` says what and where
 };
 
@@ -164,6 +164,8 @@ class KernelDevices;
 
 namespace solder::cpu {
 
+class CpuSet;
+
 /// One accelerator of one machine.
 class Accelerator {
  public:
@@ -179,6 +181,9 @@ class Accelerator {
   [[nodiscard]] virtual bool parks_cpus() const { return false; }
   /// Whether its CPUs run code: a machine whose CPUs do not needs nothing to boot.
   [[nodiscard]] virtual bool runs_code() const { return true; }
+  /// The CPUs' threads are about to start. Threads of the accelerator that serve guests (doorbells) pause with `cpus`:
+  /// they work between its enter_work and leave_work only.
+  virtual void machine_starts(CpuSet& cpus) { (void)cpus; }
   /// The machine stops: what the accelerator does to it on threads of its own, other than running vCPUs, has ended when
   /// this returns.
   virtual void machine_stops() {}

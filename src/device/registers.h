@@ -62,9 +62,20 @@ class RegisterBlock final : public memory::MmioHandler {
   RegisterBlock& primecell_id(u16 part, u8 revision);
   /// Writes may start inside a register (byte-banked registers such as GICD_IPRIORITYR).
   RegisterBlock& allow_narrow();
+  /// A write of `value`, of exactly `size` bytes at `offset`, is a doorbell (memory/write_hints.h).
+  RegisterBlock& doorbell(u64 offset, unsigned size, u64 value) {
+    hints_.doorbells.push_back({offset, size, value});
+    return *this;
+  }
+  /// Writes within `size` bytes at `offset` may be made later (memory/write_hints.h).
+  RegisterBlock& deferrable(u64 offset, u64 size) {
+    hints_.deferrable.push_back({offset, size});
+    return *this;
+  }
 
   u64 read(u64 offset, unsigned size) override;
   void write(u64 offset, unsigned size, u64 value) override;
+  [[nodiscard]] const memory::WriteHints* write_hints() const override { return &hints_; }
   [[nodiscard]] std::string register_name(u64 offset) const override;
 
   /// The register at `offset`, or null.
@@ -80,6 +91,7 @@ class RegisterBlock final : public memory::MmioHandler {
   std::mutex& lock_;
   bool narrow_ = false;
   u64 stray_ = 0;
+  memory::WriteHints hints_;
   std::vector<Register> registers_;  // sorted by offset
 };
 

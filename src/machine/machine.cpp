@@ -186,6 +186,7 @@ Status Machine::start_devices() {
 }
 
 void Machine::run(const cpu::EntryState& entry) {
+  fabric_->accelerator->machine_starts(fabric_->cpus);
   fabric_->cpus.start();
   fabric_->cpus[0].power_on(entry);
   if (!fabric_->accelerator->parks_cpus()) return;

@@ -180,6 +180,18 @@ void AddressSpace::listen(MapListener listener) {
   listeners_.push_back(std::move(listener));
 }
 
+void AddressSpace::observe(IoObserver* observer, bool ports) {
+  const std::lock_guard guard(mutex_);
+  ports_.store(ports, std::memory_order_relaxed);
+  observer_.store(observer, std::memory_order_release);
+  for (const auto& listener : observation_listeners_) listener(observer != nullptr);
+}
+
+void AddressSpace::listen_observation(ObservationListener listener) {
+  const std::lock_guard guard(mutex_);
+  observation_listeners_.push_back(std::move(listener));
+}
+
 bool AddressSpace::read(Gpa address, void* data, u64 size) const {
   auto* out = static_cast<u8*>(data);
   const FlatMap& flat = map();

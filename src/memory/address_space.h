@@ -57,6 +57,8 @@ using RegionId = u64;
 
 /// Told after a new flat map was published: KVM's memory slots, the translator's TLBs.
 using MapListener = std::function<void(const FlatMap& before, const FlatMap& after)>;
+/// Told when someone begins or ceases to watch accesses.
+using ObservationListener = std::function<void(bool observed)>;
 
 /// A space: the guest's physical addresses, x86's ports, a card's own view.
 /// Writers (`add`, `remove`) serialise on a mutex and publish a new map; readers take one atomic load.
@@ -111,10 +113,10 @@ class AddressSpace {
   }
   /// Who is told of every access by load, store, read_window and write_window; null: nobody. An access that is under
   /// way may still report to the one before. `ports`: what `IoAccess::port` says.
-  void observe(IoObserver* observer, bool ports = false) {
-    ports_.store(ports, std::memory_order_relaxed);
-    observer_.store(observer, std::memory_order_release);
-  }
+  /// The listeners of `listen_observation` have been told when this returns.
+  void observe(IoObserver* observer, bool ports = false);
+  /// `listener` hears of every call of `observe`, in order.
+  void listen_observation(ObservationListener listener);
   /// Whether anyone is told: an accelerator notes the time of exits only then.
   [[nodiscard]] bool observed() const { return observer_.load(std::memory_order_relaxed) != nullptr; }
   /// A host pointer to `size` contiguous bytes of RAM at `address`, or null. Writers call Ram::mark_written after.
@@ -139,6 +141,7 @@ class AddressSpace {
   std::vector<std::unique_ptr<Region>> retired_;  // removed; published maps still name them
   std::vector<std::unique_ptr<const FlatMap>> published_;
   std::vector<MapListener> listeners_;
+  std::vector<ObservationListener> observation_listeners_;
   std::atomic<const FlatMap*> map_;
   std::atomic<IoObserver*> observer_{nullptr};
   std::atomic<bool> ports_{false};

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/types.h"
+#include "memory/write_hints.h"
 
 namespace solder::memory {
 
@@ -23,6 +24,8 @@ class MmioHandler {
     (void)offset;
     return {};
   }
+  /// Which writes need not stop a CPU; null: all do. The same from the moment on in which the window is placed.
+  [[nodiscard]] virtual const WriteHints* write_hints() const { return nullptr; }
 };
 
 }  // namespace solder::memory

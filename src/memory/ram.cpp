@@ -90,14 +90,39 @@ void Ram::mark_written(u64 offset, u64 length) {
   }
 }
 
-void Ram::start_tracking(DirtyClient client) {
-  tracking_.fetch_or(1U << static_cast<u32>(client), std::memory_order_acq_rel);
+std::shared_ptr<DirtySource> Ram::dirty_source() const {
+  const std::lock_guard guard(source_mutex_);
+  return source_.lock();
+}
+
+void Ram::set_dirty_source(std::weak_ptr<DirtySource> source) {
+  const std::lock_guard guard(source_mutex_);
+  source_ = std::move(source);
+}
+
+Status Ram::start_tracking(DirtyClient client) {
+  const u32 bit = 1U << static_cast<u32>(client);
+  if ((tracking_.fetch_or(bit, std::memory_order_seq_cst) & bit) != 0) return {};
+  const auto source = dirty_source();
+  if (!source) return {};
+  Status done = source->tracking_changed(*this);
+  if (!done) stop_tracking(client);
+  return done;
 }
 
 void Ram::stop_tracking(DirtyClient client) {
-  tracking_.fetch_and(~(1U << static_cast<u32>(client)), std::memory_order_acq_rel);
+  tracking_.fetch_and(~(1U << static_cast<u32>(client)), std::memory_order_seq_cst);
   auto& bitmap = dirty_[static_cast<usize>(client)];
   for (u64 i = 0; i < words_for(size_); ++i) bitmap[i].store(0, std::memory_order_relaxed);
+  // Tracking that goes on costs time and nothing else.
+  if (const auto source = dirty_source()) {
+    [[maybe_unused]] const Status done = source->tracking_changed(*this);
+  }
+}
+
+Status Ram::collect_dirty() {
+  const auto source = dirty_source();
+  return source ? source->collect(*this) : Status{};
 }
 
 bool Ram::dirty(DirtyClient client, u64 offset) const {

@@ -178,7 +178,7 @@ TEST(KvmDirty, TheLogFindsWhatTheGuestWrote) {
   const Code writes{0xa2, 0x00, 0x50,  // mov [0x5000], al
                     0xa2, 0x00, 0x90,  // mov [0x9000], al
                     kHlt};
-  g.ram->start_tracking(DirtyClient::migration);
+  ASSERT_TRUE(g.ram->start_tracking(DirtyClient::migration));
   ASSERT_TRUE(g.kvm->slots()->sync_dirty());
   EXPECT_TRUE(slot_at(g.kvm->slots()->slots(), 0)->logging);
   EXPECT_EQ(g.ram->take_dirty(DirtyClient::migration, 0), 0U);

@@ -196,7 +196,7 @@ TEST(Ram, EveryWriterReachesDirtyBitsAndTheCodeWatcher) {
   Watcher watcher;
   ram->set_code_watcher(&watcher);
   ram->set_code_page(0x3000, true);
-  ram->start_tracking(DirtyClient::migration);
+  ASSERT_TRUE(ram->start_tracking(DirtyClient::migration));
   const DmaPort dma(space);
   const u32 word = 1;
   EXPECT_TRUE(dma.store(0x40001000, word));
@@ -212,8 +212,8 @@ TEST(Ram, EveryWriterReachesDirtyBitsAndTheCodeWatcher) {
 
 TEST(Ram, ClientsClearTheirOwnBitsOnly) {
   auto ram = Ram::create("ram", 0x10000).value();
-  ram->start_tracking(DirtyClient::migration);
-  ram->start_tracking(DirtyClient::display);
+  ASSERT_TRUE(ram->start_tracking(DirtyClient::migration));
+  ASSERT_TRUE(ram->start_tracking(DirtyClient::display));
   ram->mark_written(0x2000, 1);
   EXPECT_EQ(ram->take_dirty(DirtyClient::migration, 0), 4U);
   EXPECT_TRUE(ram->dirty(DirtyClient::display, 0x2000));

@@ -1,13 +1,6 @@
 // The state of a GIC in KVM is the record of the models here: what they save loads there, and comes back the same.
-#include <cstdio>
-#include <fstream>
-
-#include "machine/backends.h"
-#include "machine/boards.h"
-#include "machine/life_cycle.h"
-#include "machine/machine.h"
 #include "models/gic/saved_state.h"
-#include "unit/accel_kvm_arm64/guest.h"
+#include "unit/accel_kvm_arm64/board.h"
 
 namespace solder::accel::kvm {
 namespace {
@@ -15,34 +8,6 @@ namespace {
 using models::gic::InterruptState;
 using models::gic::kSpecialIds;
 
-/// The built-in board under KVM, built and not run. `overlay` is composed onto it.
-class Board {
- public:
-  static Result<std::unique_ptr<Board>> build(const std::string& overlay) {
-    auto board = std::make_unique<Board>();
-    const std::string path = testing::TempDir() + "overlay.dts";
-    std::ofstream(path) << overlay;
-    const std::vector<std::string> files = {"virt-arm64", path};
-    board->tree = SOLDER_TRY(machine::compose_machine(files));
-    auto kvm = SOLDER_TRY(Kvm::create());
-    board->plan = SOLDER_TRY(machine::make_plan(*board->tree, true, kvm->kernel_devices()));
-    board->machine =
-        SOLDER_TRY(machine::Machine::build(*board->tree, board->plan, std::move(kvm), board->backends, board->control));
-    return board;
-  }
-  [[nodiscard]] device::Device& gic() { return *machine->device(*tree->by_label("gic")); }
-
-  std::unique_ptr<tree::Tree> tree;
-  machine::Plan plan;
-  machine::Control control;
-  machine::Backends backends{{}, true};
-  std::unique_ptr<machine::Machine> machine;
-};
-
-constexpr const char* kTwoCpus = R"(
-/dts-v1/;
-/ { cpus { cpu@1 { device_type = "cpu"; compatible = "arm,armv8"; reg = <1>; enable-method = "psci"; }; }; };
-)";
 constexpr const char* kGicV2 = R"(
 &gic {
 	compatible = "arm,cortex-a15-gic";

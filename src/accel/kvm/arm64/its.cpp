@@ -1,8 +1,11 @@
 // The Interrupt Translation Service in KVM (Documentation/virt/kvm/devices/arm-vgic-its.rst): messages become LPIs.
 #include <fmt/format.h>
 
+#include "accel/kvm/arm64/its_state.h"
 #include "accel/kvm/arm64/kernel_devices.h"
 #include "accel/kvm/arm64/reserved_window.h"
+#include "accel/kvm/arm64/vgic_state.h"
+#include "base/log.h"
 #include "device/registry.h"
 
 namespace solder::accel::kvm::arm64 {
@@ -32,6 +35,13 @@ class Its final : public device::Device, public interrupt::MessageTarget, public
   }
 
   Status finish() override { return its_.set(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, nullptr); }
+
+  // The GIC's node is above this one: its state comes first.
+  void state(device::Archive& archive) override {
+    if (const Status done = archive_its(its_, kernel_.gic(), affinities(ports_), archive); !done) {
+      log::warn(ports_.node().path() + ": its state: " + done.error().text());
+    }
+  }
 
   [[nodiscard]] std::string describe() const override {
     return fmt::format("ITS in KVM, messages to {:#x}", ports_.window_address(0) + kFrame + 0x40);

@@ -212,9 +212,7 @@ Result<std::unique_ptr<device::Device>> KernelDevices::make(device::Ports& ports
     case Kind::gic_v2:
     case Kind::gic_v3: {
       SOLDER_CHECK(gic_.has_value(), "the GIC was created when it was chosen");
-      KernelDevice gic = std::move(*gic_);
-      gic_.reset();
-      return make_vgic(ports, *this, std::move(gic), gic_version_);
+      return make_vgic(ports, *this, gic_version_);
     }
     case Kind::its:
       return make_its(ports, *this);

@@ -43,6 +43,8 @@ class KernelDevices final : public device::KernelDevices {
   [[nodiscard]] u32 gic_version() const { return gic_version_; }
   /// The tree asks for a PMU, and KVM has one.
   [[nodiscard]] bool wants_pmu() const { return pmu_; }
+  /// The GIC in the kernel; there is one. Lives as long as this object.
+  [[nodiscard]] const KernelDevice& gic() const { return *gic_; }
   /// The GIC's and the ITS's devices register themselves here while they are made.
   void add_finisher(Finisher& finisher) { finishers_.push_back(&finisher); }
 
@@ -66,9 +68,9 @@ class KernelDevices final : public device::KernelDevices {
 };
 
 // The devices; one function a file.
-/// vgic.cpp: `version` 2 or 3.
+/// vgic.cpp: `version` 2 or 3, of `kernel.gic()`.
 [[nodiscard]] Result<std::unique_ptr<device::Device>> make_vgic(device::Ports& ports, KernelDevices& kernel,
-                                                                KernelDevice gic, u32 version);
+                                                                u32 version);
 /// its.cpp
 [[nodiscard]] Result<std::unique_ptr<device::Device>> make_its(device::Ports& ports, KernelDevices& kernel);
 /// cpu_nodes.cpp

@@ -187,7 +187,12 @@ std::optional<cpu::ExitReason> Arm64Vcpu::handle_exit() {
       return {};
     case KVM_EXIT_INTR:
       return {};
+    case KVM_EXIT_DIRTY_RING_FULL:
+      if (const Status done = vm_.dirty_ring_full(); !done) return fail_with(done.error().text());
+      return {};
     case KVM_EXIT_DEBUG:
+      fault_ = fmt::format("CPU {} stopped with a debug exception, ESR_EL2 {:#x}", index_,
+                           static_cast<u32>(page.debug.arch.hsr));
       return cpu::ExitReason::debug;
     case KVM_EXIT_SYSTEM_EVENT:
       if (page.system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN) return cpu::ExitReason::shutdown;

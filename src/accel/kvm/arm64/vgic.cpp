@@ -26,13 +26,8 @@ constexpr u32 kMostCpusV2 = 8;
 
 }  // namespace
 
-Vgic::Vgic(device::Ports& ports, KernelDevices& kernel, KernelDevice gic, u32 version)
-    : ports_(ports),
-      kernel_(kernel),
-      gic_(std::move(gic)),
-      version_(version),
-      spis_(kSmallestSpis),
-      virqs_(kMostSpis) {}
+Vgic::Vgic(device::Ports& ports, KernelDevices& kernel, u32 version)
+    : ports_(ports), kernel_(kernel), gic_(kernel.gic()), version_(version), spis_(kSmallestSpis), virqs_(kMostSpis) {}
 
 Status Vgic::set_address(u32 type, u64 value, const std::string& what) {
   if (auto done = gic_.set(KVM_DEV_ARM_VGIC_GRP_ADDR, type, &value); !done) {
@@ -140,10 +135,7 @@ void Vgic::state(device::Archive& archive) {
   VgicShape shape;
   shape.version = version_;
   shape.words = 1 + spis_ / 32;
-  for (u32 cpu = 0; cpu < ports_.cpu_count(); ++cpu) {
-    const u64 id = ports_.cpu_hardware_id(cpu);  // MPIDR: Aff3 in bits 39..32
-    shape.affinities.push_back(static_cast<u32>(id >> 8 & 0xff000000) | static_cast<u32>(id & 0xffffff));
-  }
+  shape.affinities = affinities(ports_);
   shape.lines = kernel_.routes().levels(shape.words);
   if (const Status done = archive_vgic(gic_, shape, archive); !done) {
     log::warn(ports_.node().path() + ": its state: " + done.error().text());
@@ -214,9 +206,8 @@ Status Vgic::finish() {
   return gic_.set(KVM_DEV_ARM_VGIC_GRP_CTRL, KVM_DEV_ARM_VGIC_CTRL_INIT, nullptr);
 }
 
-Result<std::unique_ptr<device::Device>> make_vgic(device::Ports& ports, KernelDevices& kernel, KernelDevice gic,
-                                                  u32 version) {
-  auto vgic = std::make_unique<Vgic>(ports, kernel, std::move(gic), version);
+Result<std::unique_ptr<device::Device>> make_vgic(device::Ports& ports, KernelDevices& kernel, u32 version) {
+  auto vgic = std::make_unique<Vgic>(ports, kernel, version);
   SOLDER_TRY_STATUS(vgic->place());
   ports.provide_controller(*vgic);
   kernel.add_finisher(*vgic);

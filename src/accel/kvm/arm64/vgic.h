@@ -14,7 +14,7 @@ namespace solder::accel::kvm::arm64 {
 /// the routing table, so that it counts and eventfds can drive it too; a wire to a PPI goes to the CPU's line.
 class Vgic final : public device::Device, public interrupt::Controller, public interrupt::Sink, public Finisher {
  public:
-  Vgic(device::Ports& ports, KernelDevices& kernel, KernelDevice gic, u32 version);
+  Vgic(device::Ports& ports, KernelDevices& kernel, u32 version);
   /// Errors: the tree's, and what KVM refuses.
   [[nodiscard]] Status place();
 
@@ -38,7 +38,7 @@ class Vgic final : public device::Device, public interrupt::Controller, public i
 
   device::Ports& ports_;
   KernelDevices& kernel_;
-  KernelDevice gic_;
+  const KernelDevice& gic_;
   const u32 version_;
   ReservedWindow window_;
   bool finished_ = false;

@@ -308,6 +308,15 @@ Status load_v2(const Registers& gic, const VgicShape& shape, const StateV2& stat
 
 }  // namespace
 
+std::vector<u32> affinities(const device::Ports& ports) {
+  std::vector<u32> list;
+  for (u32 cpu = 0; cpu < ports.cpu_count(); ++cpu) {
+    const u64 id = ports.cpu_hardware_id(cpu);  // MPIDR: Aff3 in bits 39..32
+    list.push_back(static_cast<u32>(id >> 8 & 0xff000000) | static_cast<u32>(id & 0xffffff));
+  }
+  return list;
+}
+
 Status archive_vgic(const KernelDevice& gic, const VgicShape& shape, device::Archive& archive) {
   const Registers registers(gic, shape);
   const bool saves = archive.mode() == device::Archive::Mode::save;

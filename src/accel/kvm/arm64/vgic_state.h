@@ -6,13 +6,17 @@
 
 #include "accel/kvm/arm64/device_control.h"
 #include "device/archive.h"
+#include "device/device.h"
 
 namespace solder::accel::kvm::arm64 {
+
+/// The machine's CPUs as KVM's attributes name them: Aff3.Aff2.Aff1.Aff0.
+[[nodiscard]] std::vector<u32> affinities(const device::Ports& ports);
 
 struct VgicShape {
   u32 version = 3;
   u32 words = 1;                ///< of 32 interrupts, the private one included
-  std::vector<u32> affinities;  ///< by CPU: Aff3.Aff2.Aff1.Aff0
+  std::vector<u32> affinities;  ///< by CPU
   /// By word: the levels of the shared inputs, which KVM's GICv2 does not tell apart from what is pending.
   std::vector<u32> lines;
 };

@@ -1,8 +1,6 @@
 #include "host/chardev_thread.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -10,9 +8,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 
 #include "base/check.h"
+#include "host/service_thread.h"
 
 namespace solder::host {
 
@@ -24,20 +22,8 @@ ThreadedCharDevice::~ThreadedCharDevice() {
 
 Status ThreadedCharDevice::start_reading() {
   if (!wake_) return fail("console", std::string("no eventfd: ") + std::strerror(errno));
-  // Signals are for the main thread.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, &before);
-  Status status;
-  try {
-    thread_ = std::thread([this] { loop(); });
-    ::pthread_setname_np(thread_.native_handle(), "console");
-  } catch (const std::system_error& error) {
-    status = fail("console", std::string("cannot start its thread: ") + error.what());
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
+  thread_ = SOLDER_TRY(start_service_thread("console", [this] { loop(); }));
+  return {};
 }
 
 void ThreadedCharDevice::stop_reading() {

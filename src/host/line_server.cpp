@@ -1,8 +1,6 @@
 #include "host/line_server.h"
 
 #include <poll.h>
-#include <pthread.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -10,8 +8,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <system_error>
 #include <vector>
+
+#include "host/service_thread.h"
 
 namespace solder::host {
 
@@ -83,20 +82,8 @@ LineServer::LineServer(UniqueFd listener, UniqueFd wake, std::string path, Handl
 }
 
 Status LineServer::start() {
-  // Signals are for the main thread.
-  sigset_t all;
-  sigset_t before;
-  ::sigfillset(&all);
-  ::pthread_sigmask(SIG_BLOCK, &all, &before);
-  Status status;
-  try {
-    thread_ = std::thread([this] { loop(); });
-    ::pthread_setname_np(thread_.native_handle(), "control");
-  } catch (const std::system_error& error) {
-    status = fail(path_, std::string("cannot start its thread: ") + error.what());
-  }
-  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  return status;
+  thread_ = SOLDER_TRY(start_service_thread("control", [this] { loop(); }));
+  return {};
 }
 
 LineServer::~LineServer() {

@@ -45,7 +45,7 @@ Result<std::unique_ptr<Machine>> Machine::build(const tree::Tree& tree, const Pl
   SOLDER_TRY_STATUS(machine->place_windows());
   std::vector<NodePorts*> ports;
   for (const auto& part : machine->parts_) ports.push_back(part.ports.get());
-  SOLDER_TRY_STATUS(connect_wires(*machine->fabric_, std::move(ports), machine->gates_, machine->loose_));
+  SOLDER_TRY_STATUS(connect_wires(*machine->fabric_, ports, machine->gates_, machine->loose_));
   if (auto* kernel = machine->fabric_->accelerator->kernel_devices()) SOLDER_TRY_STATUS(kernel->finish());
   SOLDER_TRY_STATUS(machine->start_devices());
   return machine;

@@ -110,7 +110,7 @@ Status Placer::place(const tree::Node& node, u32 index, tree::AddressRange range
   return {};
 }
 
-Status connect_wires(Fabric& fabric, std::vector<NodePorts*> nodes,
+Status connect_wires(Fabric& fabric, std::span<NodePorts* const> nodes,
                      std::vector<std::unique_ptr<interrupt::OrGate>>& gates, std::vector<std::string>& loose) {
   for (const NodePorts* ports : nodes) {
     if (!fabric.controllers.contains(&ports->node())) continue;

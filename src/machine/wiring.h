@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,7 @@ class Placer {
 /// Connects every wire that models asked for. Level-triggered inputs may be shared, and then get an OR gate, kept in
 /// `gates`. Errors: a specifier that its controller refuses, one input used as edge and as level, an edge input that is
 /// shared, controllers in a circle. Interrupts that end at a controller without a model are named in `loose`.
-[[nodiscard]] Status connect_wires(Fabric& fabric, std::vector<NodePorts*> nodes,
+[[nodiscard]] Status connect_wires(Fabric& fabric, std::span<NodePorts* const> nodes,
                                    std::vector<std::unique_ptr<interrupt::OrGate>>& gates,
                                    std::vector<std::string>& loose);
 

@@ -65,7 +65,7 @@ Status DtsParser::top_level() {
     return scanner_.expect(";", "/omit-if-no-ref/");
   }
   SOLDER_TRY_STATUS(scanner_.skip());
-  if (scanner_.peek() == '&') return extend(std::move(labels));
+  if (scanner_.peek() == '&') return extend(labels);
   const SourceLocation where = scanner_.location();
   if (scanner_.peek() == '/') {
     scanner_.advance();
@@ -134,7 +134,7 @@ Node& DtsParser::fragment(const std::string& target, const SourceLocation& where
 }
 
 /// `&label { … };`
-Status DtsParser::extend(std::vector<std::string> labels) {
+Status DtsParser::extend(const std::vector<std::string>& labels) {
   const SourceLocation where = scanner_.location();
   const std::string target = SOLDER_TRY(reference());
   Node* node = nullptr;
@@ -192,13 +192,13 @@ Status DtsParser::item(Node& node, Body& seen, u32 depth) {
     return scanner_.error(fmt::format("{}: expected a property or a node, found {}", node.path(), scanner_.here()));
   }
   SOLDER_TRY_STATUS(scanner_.skip());
-  if (scanner_.peek() == '{') return child(node, seen, name, std::move(labels), omit, where, depth);
+  if (scanner_.peek() == '{') return child(node, seen, name, labels, omit, where, depth);
   if (omit) return fail(where.text(), "/omit-if-no-ref/ stands before a node only", "remove it");
   return property(node, seen, name, std::move(labels), where);
 }
 
-Status DtsParser::child(Node& node, Body& seen, const std::string& name, std::vector<std::string> labels, bool omit,
-                        const SourceLocation& where, u32 depth) {
+Status DtsParser::child(Node& node, Body& seen, const std::string& name, const std::vector<std::string>& labels,
+                        bool omit, const SourceLocation& where, u32 depth) {
   if (!seen.children.insert(name).second) {
     return fail(where.text() + ": " + node.path(), fmt::format("has two nodes named {} between the same braces", name),
                 "rename one, or join the two");

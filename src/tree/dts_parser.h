@@ -30,12 +30,12 @@ class DtsParser {
   struct Value;
 
   Status top_level();
-  Status extend(std::vector<std::string> labels);
+  Status extend(const std::vector<std::string>& labels);
   Status delete_by_reference();
   Status memory_reservation(std::vector<std::string> labels);
   Status body(Node& node, u32 depth);
   Status item(Node& node, Body& seen, u32 depth);
-  Status child(Node& node, Body& seen, const std::string& name, std::vector<std::string> labels, bool omit,
+  Status child(Node& node, Body& seen, const std::string& name, const std::vector<std::string>& labels, bool omit,
                const SourceLocation& where, u32 depth);
   Status delete_property(Node& node, Body& seen);
   Status delete_child(Node& node, Body& seen);

@@ -7,7 +7,7 @@
 
 #include <linux/stddef.h>
 #undef __DECLARE_FLEX_ARRAY
-#define __DECLARE_FLEX_ARRAY(type, name) type name[0]
+#define __DECLARE_FLEX_ARRAY(type, name) type name[0]  // NOLINT(bugprone-reserved-identifier): the kernel's
 #include <linux/kvm.h>
 
 static_assert(sizeof(kvm_irq_routing) == 8 && sizeof(kvm_signal_mask) == 4, "<linux/kvm.h> was included before this");

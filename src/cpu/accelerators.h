@@ -29,9 +29,9 @@ struct AcceleratorInfo {
   int preference = 0;     ///< "auto" asks the highest first; negative: only when it is named
   /// For a CPU node's `compatible`. At most 20 ms.
   Suitability (*suits)(std::string_view compatible) = nullptr;
-  /// With the options that the user gave it ("--accel NAME=OPTIONS"; the translator's also as --translator). Errors: an
-  /// option that it does not know.
-  Result<AcceleratorFactory> (*prepare)(const std::string& options) = nullptr;
+  /// With the options that the user gave it ("--accel NAME=OPTIONS"; the translator's also as --translator), and what
+  /// `suits` said of `fast`. Errors: an option that it does not know.
+  Result<AcceleratorFactory> (*prepare)(const std::string& options, bool fast) = nullptr;
 };
 
 class AcceleratorRegistration {

@@ -9,6 +9,8 @@
 
 namespace solder::accel::kvm {
 
+class DeferredWrites;
+class Doorbells;
 class MemorySlots;
 class Platform;
 class RunGate;
@@ -16,8 +18,13 @@ class RunGate;
 /// One machine under KVM. Lives longer than its vCPUs and kernel devices, shorter than the machine's RAM.
 class Kvm final : public cpu::Accelerator {
  public:
-  /// Opens /dev/kvm. Errors: why it cannot be had.
-  [[nodiscard]] static Result<std::unique_ptr<Kvm>> create(const std::string& path = "/dev/kvm");
+  /// Pages that a vCPU may dirty before it must stop for its ring to be emptied.
+  static constexpr u32 kDirtyRingEntries = 4096;
+
+  /// Opens /dev/kvm. Dirty pages are told by rings of `dirty_ring_entries` (a power of two), where the host has such;
+  /// with 0 by KVM's log. Errors: why it cannot be had.
+  [[nodiscard]] static Result<std::unique_ptr<Kvm>> create(const std::string& path = "/dev/kvm",
+                                                           u32 dirty_ring_entries = kDirtyRingEntries);
   ~Kvm() override;
 
   [[nodiscard]] std::string name() const override { return "kvm"; }
@@ -28,18 +35,28 @@ class Kvm final : public cpu::Accelerator {
   /// How often each CPU left the guest, by reason; only when `show_statistics` was called.
   [[nodiscard]] std::string statistics() const override;
   void show_statistics() { statistics_ = true; }
+  void machine_starts(cpu::CpuSet& cpus) override;
+  void machine_stops() override;
 
   /// Makes the RAM of `memory` the guest's, now and whenever its map changes. Once; `memory` may outlive this object.
-  [[nodiscard]] Status attach(memory::AddressSpace& memory);
+  /// So with the windows of `ports`, x86's I/O ports, which may be null.
+  [[nodiscard]] Status attach(memory::AddressSpace& memory, memory::AddressSpace* ports = nullptr);
   [[nodiscard]] Vm& vm() { return *vm_; }
-  /// The slots of the attached memory; null before.
+  // Of the attached memory and ports; null before.
   [[nodiscard]] MemorySlots* slots() { return slots_.get(); }
+  [[nodiscard]] Doorbells* doorbells() { return doorbells_.get(); }
+  [[nodiscard]] DeferredWrites* deferred_writes() { return deferred_.get(); }
 
  private:
   explicit Kvm(std::unique_ptr<Vm> vm);
+  void follow(memory::AddressSpace& space, bool ports);
   std::unique_ptr<Vm> vm_;
   std::unique_ptr<RunGate> gate_;
-  std::shared_ptr<MemorySlots> slots_;  // the map's listener holds it weakly
+  // The maps' listeners hold these weakly.
+  std::unique_ptr<memory::AddressSpace> no_ports_;  // of an architecture without I/O ports
+  std::shared_ptr<MemorySlots> slots_;
+  std::shared_ptr<DeferredWrites> deferred_;
+  std::shared_ptr<Doorbells> doorbells_;
   std::unique_ptr<Platform> platform_;
   bool statistics_ = false;
 };

@@ -6,6 +6,7 @@
 #include <bit>
 
 #include "accel/kvm/kvm_abi.h"
+#include "accel/kvm/vcpu_run.h"
 #include "base/bits.h"
 #include "memory/ram.h"
 
@@ -86,6 +87,9 @@ std::vector<Slot> MemorySlots::wanted_slots(const memory::FlatMap& map, Status& 
 Status MemorySlots::update(const memory::FlatMap& map) {
   const std::lock_guard guard(mutex_);
   Status status;
+  // Before it is asked whether it tracks: whoever makes it track then finds us, or we see it.
+  for (const memory::FlatRange& range : map.ranges())
+    if (range.ram != nullptr) range.ram->set_dirty_source(weak_from_this());
   std::vector<Slot> wanted = wanted_slots(map, status);
   std::vector<Slot> gone;
   for (const Slot& slot : slots_) {
@@ -99,8 +103,9 @@ Status MemorySlots::update(const memory::FlatMap& map) {
   if (gone.empty() && wanted.empty()) return status;
   // RAM that is in the old and in the new map must not look like a hole to a vCPU in between: an instruction fetch from
   // it would fail. A range that only goes, only comes, or only moves to a free place can be done with vCPUs running.
+  // Nor can one whose writes are tracked: none may come between the last look at the log and the end of the slot.
   const bool disturbs = std::any_of(gone.begin(), gone.end(), [&](const Slot& slot) {
-    return std::any_of(wanted.begin(), wanted.end(), [&](const Slot& w) { return overlap(slot, w); });
+    return slot.logging || std::any_of(wanted.begin(), wanted.end(), [&](const Slot& w) { return overlap(slot, w); });
   });
   Status done;
   if (disturbs) {
@@ -133,9 +138,15 @@ Status MemorySlots::replace(std::vector<Slot> gone, std::vector<Slot> wanted) {
       old.ram = nullptr;  // dealt with
     }
   }
+  const bool rings = vm_.dirty_ring_entries() != 0;
+  if (rings &&
+      std::any_of(gone.begin(), gone.end(), [](const Slot& old) { return old.ram != nullptr && old.logging; })) {
+    gate_.for_each_exclusive([this](VcpuRun& vcpu) { harvest(vcpu); });
+    note(reset_rings());
+  }
   for (const Slot& old : gone) {
     if (old.ram == nullptr) continue;
-    if (old.logging) note(fetch_log(old));
+    if (old.logging && !rings) note(fetch_log(old));
     note(set(old, 0));
     forget(old.id);
   }
@@ -172,12 +183,44 @@ Status MemorySlots::fetch_log(const Slot& slot) {
   return {};
 }
 
-Status MemorySlots::sync_dirty() {
+// Of one vCPU's ring. An entry that names no page of ours tells of a slot that is gone: its pages were fetched before.
+void MemorySlots::harvest(VcpuRun& vcpu) {
+  DirtyRing* ring = vcpu.dirty_ring();
+  if (ring == nullptr) return;
+  ring->collect([this](u32 id, u64 page) {
+    const auto slot = std::find_if(slots_.begin(), slots_.end(), [id](const Slot& s) { return s.id == id; });
+    if (slot == slots_.end() || page >= slot->size / memory::kPageSize) return;
+    slot->ram->mark_dirty(slot->offset + page * memory::kPageSize, memory::kPageSize);
+  });
+}
+
+Status MemorySlots::reset_rings() {
+  return vm_.call(SOLDER_KVM(KVM_RESET_DIRTY_RINGS));
+}
+
+Status MemorySlots::ring_full() {
+  const std::lock_guard guard(mutex_);
+  gate_.for_each([this](VcpuRun& vcpu) { harvest(vcpu); });
+  return reset_rings();
+}
+
+Status MemorySlots::collect(memory::Ram& ram) {
+  const std::lock_guard guard(mutex_);
+  if (vm_.dirty_ring_entries() == 0) {
+    for (const Slot& slot : slots_)
+      if (slot.logging && slot.ram == &ram) SOLDER_TRY_STATUS(fetch_log(slot));
+    return {};
+  }
+  // What a processor has logged by itself (PML) reaches the ring when its vCPU leaves the guest.
+  gate_.exclusive([this] { gate_.for_each_exclusive([this](VcpuRun& vcpu) { harvest(vcpu); }); });
+  return reset_rings();
+}
+
+Status MemorySlots::tracking_changed(memory::Ram& ram) {
   const std::lock_guard guard(mutex_);
   for (Slot& slot : slots_) {
-    if (slot.logging) SOLDER_TRY_STATUS(fetch_log(slot));
     const bool tracking = slot.ram->tracking() && !slot.read_only;
-    if (tracking == slot.logging) continue;
+    if (slot.ram != &ram || tracking == slot.logging) continue;
     Slot changed = slot;
     changed.logging = tracking;
     SOLDER_TRY_STATUS(set(changed, changed.size));

@@ -9,6 +9,7 @@
 #include "accel/kvm/vm.h"
 #include "base/result.h"
 #include "memory/address_space.h"
+#include "memory/ram.h"
 
 namespace solder::accel::kvm {
 
@@ -18,7 +19,10 @@ namespace solder::accel::kvm {
 ///
 /// A new map changes as few slots as can be: one that stays is not touched, one that moves (a BAR) is moved, new ones
 /// are added. Only when RAM that stays must lose its slot for a moment are vCPUs held at the gate meanwhile.
-class MemorySlots {
+///
+/// The guest's writes are tracked where a Ram tracks: in the rings of the vCPUs, where the VM has them, else in KVM's
+/// log of each slot. A Ram knows its slots by a weak pointer, so this object belongs to a std::shared_ptr.
+class MemorySlots final : public memory::DirtySource, public std::enable_shared_from_this<MemorySlots> {
  public:
   /// What is in a slot: for people and tests.
   struct Slot {
@@ -38,15 +42,19 @@ class MemorySlots {
   /// the refused range's accesses go to the address space.
   [[nodiscard]] Status update(const memory::FlatMap& map);
 
-  /// Carries what the guest dirtied since the last call into Ram::mark_dirty, and turns the log of each slot on or off
-  /// as its Ram tracks now. Call it after Ram::start_tracking and before each round of Ram::take_dirty. Any thread.
-  [[nodiscard]] Status sync_dirty();
+  // memory::DirtySource
+  [[nodiscard]] Status tracking_changed(memory::Ram& ram) override;
+  [[nodiscard]] Status collect(memory::Ram& ram) override;
+  /// A vCPU cannot go on because its ring is full. On its own thread, outside KVM_RUN.
+  [[nodiscard]] Status ring_full();
 
   [[nodiscard]] std::vector<Slot> slots() const;
 
  private:
   Status set(const Slot& slot, u64 size);
   Status fetch_log(const Slot& slot);
+  void harvest(VcpuRun& vcpu);
+  Status reset_rings();
   Status replace(std::vector<Slot> gone, std::vector<Slot> wanted);
   [[nodiscard]] std::vector<Slot> wanted_slots(const memory::FlatMap& map, Status& status) const;
   [[nodiscard]] Result<u32> free_id() const;

@@ -32,6 +32,15 @@ void RunGate::exclusive(const std::function<void()>& work) {
   opened_.notify_all();
 }
 
+void RunGate::for_each_exclusive(const std::function<void(VcpuRun&)>& visit) {
+  for (VcpuRun* vcpu : members_) visit(*vcpu);
+}
+
+void RunGate::for_each(const std::function<void(VcpuRun&)>& visit) {
+  const std::lock_guard guard(exclusive_);
+  for_each_exclusive(visit);
+}
+
 std::string RunGate::statistics() const {
   const std::lock_guard guard(exclusive_);
   std::string out;

@@ -21,6 +21,11 @@ class RunGate {
   /// Runs `work` while no vCPU of this VM is in KVM_RUN. From any thread, a vCPU's own between two exits included.
   void exclusive(const std::function<void()>& work);
 
+  /// Calls `visit` for each vCPU of this VM; none is added or removed meanwhile. Not inside `exclusive`.
+  void for_each(const std::function<void(VcpuRun&)>& visit);
+  /// The same inside `exclusive`'s work.
+  void for_each_exclusive(const std::function<void(VcpuRun&)>& visit);
+
   /// A line for each vCPU: how often it left the guest, by reason.
   [[nodiscard]] std::string statistics() const;
 

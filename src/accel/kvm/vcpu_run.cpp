@@ -48,13 +48,18 @@ Result<std::unique_ptr<VcpuRun>> VcpuRun::create(const Vm& vm, RunGate& gate, u3
   if (page == MAP_FAILED) {
     return fail("KVM", std::string("the vCPU's shared page cannot be mapped: ") + std::strerror(errno));
   }
-  return std::unique_ptr<VcpuRun>(new VcpuRun(gate, id, std::move(fd), static_cast<kvm_run*>(page), vm.run_size()));
+  std::unique_ptr<VcpuRun> run(new VcpuRun(gate, id, std::move(fd), static_cast<kvm_run*>(page), vm.run_size()));
+  if (vm.dirty_ring_entries() != 0) {
+    run->dirty_ring_ = SOLDER_TRY(DirtyRing::map(run->fd(), vm.dirty_ring_entries()));
+  }
+  run->deferred_ = vm.deferred_writes();
+  if (run->deferred_ != nullptr) run->deferred_->map_ring(run->fd());
+  gate.add(*run);
+  return run;
 }
 
 VcpuRun::VcpuRun(RunGate& gate, u32 id, UniqueFd fd, kvm_run* page, usize size)
-    : gate_(gate), id_(id), fd_(std::move(fd)), page_(page), size_(size) {
-  gate_.add(*this);
-}
+    : gate_(gate), id_(id), fd_(std::move(fd)), page_(page), size_(size) {}
 
 VcpuRun::~VcpuRun() {
   gate_.remove(*this);
@@ -110,6 +115,7 @@ int VcpuRun::enter() {
   const int result = ::ioctl(fd_.get(), KVM_RUN, 0);
   const int error = result < 0 ? errno : 0;
   inside_.store(false, std::memory_order_release);
+  if (deferred_ != nullptr && deferred_->pending()) deferred_->drain();
   if (error == 0) {
     count(page_->exit_reason);
     return 0;

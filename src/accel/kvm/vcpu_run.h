@@ -8,6 +8,8 @@
 #include <atomic>
 #include <memory>
 
+#include "accel/kvm/deferred_writes.h"
+#include "accel/kvm/dirty_ring.h"
 #include "accel/kvm/kvm_abi.h"
 #include "accel/kvm/vm.h"
 #include "base/result.h"
@@ -58,7 +60,11 @@ class VcpuRun {
   /// Instead of `enter`, after `prepare`: the CPU does not run after all.
   void cancel() { inside_.store(false, std::memory_order_release); }
   /// KVM_RUN. 0: an exit is in `page()`; else errno, EINTR (and EAGAIN, made EINTR) meaning: look at the flags again.
+  /// Writes that KVM has deferred have been made when it returns.
   int enter();
+
+  /// Where KVM tells which pages this CPU dirtied; null: in its log. Under the lock of whoever collects.
+  [[nodiscard]] DirtyRing* dirty_ring() const { return dirty_ring_.get(); }
 
   /// Whether its thread is between `prepare` and the end of `enter`.
   [[nodiscard]] bool inside() const { return inside_.load(std::memory_order_seq_cst); }
@@ -78,6 +84,8 @@ class VcpuRun {
   }
 
   RunGate& gate_;
+  DeferredWrites* deferred_ = nullptr;
+  std::unique_ptr<DirtyRing> dirty_ring_;
   const u32 id_;
   UniqueFd fd_;
   kvm_run* page_;

@@ -82,6 +82,37 @@ Status Vm::enable(int capability, const char* name, u64 argument, u64 argument1)
   return {};
 }
 
+Status Vm::attach_irqfd(u32 gsi, int fd, int resample_fd) const {
+  kvm_irqfd request{};
+  request.fd = static_cast<u32>(fd);
+  request.gsi = gsi;
+  if (resample_fd >= 0) {
+    request.flags = KVM_IRQFD_FLAG_RESAMPLE;
+    request.resamplefd = static_cast<u32>(resample_fd);
+  }
+  return call(SOLDER_KVM(KVM_IRQFD), &request);
+}
+
+Status Vm::detach_irqfd(u32 gsi, int fd) const {
+  kvm_irqfd request{};
+  request.fd = static_cast<u32>(fd);
+  request.gsi = gsi;
+  request.flags = KVM_IRQFD_FLAG_DEASSIGN;
+  return call(SOLDER_KVM(KVM_IRQFD), &request);
+}
+
+Status Vm::enable_dirty_rings(u32 entries) {
+  // Where stores are not ordered as x86 orders them there is only KVM_CAP_DIRTY_LOG_RING_ACQ_REL, and with a VGIC some
+  // pages are told by the log all the same: these hosts keep the log.
+  const int most = check(KVM_CAP_DIRTY_LOG_RING);
+  const u64 bytes = u64{entries} * sizeof(kvm_dirty_gfn);
+  if (KVM_DIRTY_LOG_PAGE_OFFSET == 0 || most <= 0) return fail("KVM", "the host has no dirty rings");
+  if (bytes > static_cast<u64>(most)) return fail("KVM", fmt::format("the host's dirty rings have {} bytes", most));
+  SOLDER_TRY_STATUS(enable(KVM_CAP_DIRTY_LOG_RING, "KVM_CAP_DIRTY_LOG_RING", bytes));
+  dirty_ring_entries_ = entries;
+  return {};
+}
+
 Result<UniqueFd> Vm::create_vcpu(u32 id) const {
   return UniqueFd(SOLDER_TRY(control(vm_.get(), SOLDER_KVM(KVM_CREATE_VCPU), static_cast<unsigned long>(id))));
 }

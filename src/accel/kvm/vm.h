@@ -14,6 +14,8 @@
 
 namespace solder::accel::kvm {
 
+class DeferredWrites;
+
 /// An ioctl by number and name: SOLDER_KVM(KVM_CREATE_IRQCHIP).
 struct Request {
   unsigned long number = 0;
@@ -44,6 +46,10 @@ class Vm {
   [[nodiscard]] Result<int> call_value(Request request, unsigned long argument = 0) const;
   /// KVM_ENABLE_CAP of the VM with up to four arguments.
   [[nodiscard]] Status enable(int capability, const char* name, u64 argument = 0, u64 argument1 = 0) const;
+  /// KVM_IRQFD: events of `fd` raise `gsi`; with `resample_fd` >= 0 they set its level, which falls, with an event on
+  /// `resample_fd`, when the guest ends the interrupt.
+  [[nodiscard]] Status attach_irqfd(u32 gsi, int fd, int resample_fd) const;
+  [[nodiscard]] Status detach_irqfd(u32 gsi, int fd) const;
   /// KVM_CREATE_VCPU.
   [[nodiscard]] Result<UniqueFd> create_vcpu(u32 id) const;
   /// The descriptor of the vCPU with this index (not its id), for ioctls of devices that live in it (KVM_SET_LAPIC);
@@ -64,6 +70,23 @@ class Vm {
     if (eoi_handler_) eoi_handler_(vector);
   }
 
+  /// Has each vCPU tell of the pages that it dirties in a ring of `entries` (a power of two) instead of KVM's log of
+  /// each slot. Before the first vCPU. Errors: the host has no such rings, or not of that size; the log is there then.
+  [[nodiscard]] Status enable_dirty_rings(u32 entries);
+  /// 0: there are none.
+  [[nodiscard]] u32 dirty_ring_entries() const { return dirty_ring_entries_; }
+  /// Who empties the rings when one is full (KVM_EXIT_DIRTY_RING_FULL). Called on the vCPU's thread. Set before CPUs
+  /// run.
+  void set_dirty_ring_handler(std::function<Status()> handler) { dirty_ring_handler_ = std::move(handler); }
+  [[nodiscard]] Status dirty_ring_full() const {
+    return dirty_ring_handler_ ? dirty_ring_handler_() : fail("KVM", "a dirty ring is full, and nobody empties it");
+  }
+
+  /// The writes that wait in this VM's ring, which vCPUs make when they leave the guest; null: none ever do. Before the
+  /// first vCPU; outlives the vCPUs.
+  void set_deferred_writes(DeferredWrites* writes) { deferred_writes_ = writes; }
+  [[nodiscard]] DeferredWrites* deferred_writes() const { return deferred_writes_; }
+
  private:
   Vm(UniqueFd system, UniqueFd vm, usize run_size)
       : system_(std::move(system)), vm_(std::move(vm)), run_size_(run_size) {}
@@ -71,6 +94,9 @@ class Vm {
   UniqueFd vm_;
   usize run_size_;
   std::function<void(u8)> eoi_handler_;
+  std::function<Status()> dirty_ring_handler_;
+  u32 dirty_ring_entries_ = 0;
+  DeferredWrites* deferred_writes_ = nullptr;
   mutable std::mutex mutex_;
   std::vector<int> vcpu_fds_;  // by index
 };

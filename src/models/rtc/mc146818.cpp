@@ -105,6 +105,8 @@ class Mc146818 final : public device::Device {
                .stride = 1,
                .read = [this](u32) -> u64 { return read(index_); },
                .write = [this](u32, u64 value) { write(index_, static_cast<u8>(value)); }});
+    // Only accesses to DATA look at it.
+    block.deferrable(0, 1);
     memory_[kRegisterA] = kDividerRunning | 6;
     memory_[kRegisterB] = k24Hours;
     memory_[kRegisterD] = kValid;

@@ -118,6 +118,7 @@ class VirtioMmio final : public device::Device, public Transport {
             "QueueReady", 0x044, [this] { return selected() != nullptr && selected()->ready ? 1U : 0U; },
             [this](u32 v) { set_ready(v); })
         .wo("QueueNotify", 0x050, [this](u32 v) { notify(v & 0xffff); });
+    for (u32 i = 0; i < queues_.size(); ++i) block_->doorbell(0x050, 4, i);
     declare_address("QueueDesc", 0x080, &QueueLayout::descriptors);
     declare_address("QueueDriver", 0x090, &QueueLayout::driver);
     declare_address("QueueDevice", 0x0a0, &QueueLayout::device);

@@ -187,6 +187,8 @@ TEST(KvmExits, SingleStepsReturn) {
   g.start({0x40, 0x40, kHlt});  // inc ax, twice
   ASSERT_TRUE(g.cpu().set_debug(true, false));
   EXPECT_EQ(g.cpu().run(), ExitReason::debug);
+  EXPECT_NE(g.cpu().fault_text().find("CPU 0 stopped with a debug exception (#DB) at 0x1001"), std::string::npos)
+      << g.cpu().fault_text();
   EXPECT_EQ(g.reg("rax"), 1U);
   EXPECT_EQ(g.cpu().run(), ExitReason::debug);
   EXPECT_EQ(g.reg("rax"), 2U);

@@ -58,6 +58,12 @@ class Recorder final : public memory::MmioHandler {
     log.push_back({true, offset, size, data});
     if (on_write) on_write(data);
   }
+  const memory::WriteHints* write_hints() const override { return &hints; }
+  [[nodiscard]] usize accesses() {
+    const std::lock_guard guard(mutex_);
+    return log.size();
+  }
+  memory::WriteHints hints;  ///< before the window is placed
   u64 value = 0;
   u64 step = 0;
   std::vector<Access> log;
@@ -78,12 +84,13 @@ class Guest {
   /// Where the local APICs are: `user` is what Kvm makes without a tree that asks for more.
   enum class Irqchip : u8 { user, split, kernel };
 
-  explicit Guest(u32 cpus = 1, Irqchip irqchip = Irqchip::user) : ram(memory::Ram::create("ram", kRamSize).value()) {
+  explicit Guest(u32 cpus = 1, Irqchip irqchip = Irqchip::user, u32 dirty_ring_entries = Kvm::kDirtyRingEntries)
+      : ram(memory::Ram::create("ram", kRamSize).value()) {
     EXPECT_TRUE(memory.add({.name = "ram", .start = 0, .size = kRamSize, .ram = ram.get()}));
     EXPECT_TRUE(ports.add({.name = "recorder", .start = 0x100, .size = 0x40, .handler = &port}));
     EXPECT_TRUE(memory.add({.name = "window", .start = 0xd0000, .size = 0x1000, .handler = &window, .priority = 1}));
     if (irqchip == Irqchip::user) {
-      kvm = Kvm::create().value();
+      kvm = Kvm::create("/dev/kvm", dirty_ring_entries).value();
     } else {
       make_vm(irqchip);
     }
@@ -146,7 +153,7 @@ class Guest {
   std::unique_ptr<Kvm> kvm;  // null with a local APIC in the kernel: then these three
   std::unique_ptr<Vm> vm;
   RunGate gate;
-  std::unique_ptr<MemorySlots> slots;
+  std::shared_ptr<MemorySlots> slots;
   std::vector<std::unique_ptr<cpu::Vcpu>> vcpus;
 
  private:
@@ -155,7 +162,7 @@ class Guest {
     const Status made = irqchip == Irqchip::kernel ? vm->call(SOLDER_KVM(KVM_CREATE_IRQCHIP))
                                                    : vm->enable(KVM_CAP_SPLIT_IRQCHIP, "KVM_CAP_SPLIT_IRQCHIP", 24);
     EXPECT_TRUE(made) << made.error().text();
-    slots = std::make_unique<MemorySlots>(*vm, gate);
+    slots = std::make_shared<MemorySlots>(*vm, gate);
     EXPECT_TRUE(slots->update(memory.map()));
   }
   Result<std::unique_ptr<cpu::Vcpu>> make_vcpu(Irqchip irqchip, const cpu::CpuRequest& request, u32 cpus) {

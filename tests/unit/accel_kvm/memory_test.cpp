@@ -1,4 +1,4 @@
-// Memory slots, the dirty log, events on writes.
+// Memory slots, events on writes.
 #include <sys/eventfd.h>
 
 #include <atomic>
@@ -11,7 +11,6 @@ namespace solder::accel::kvm {
 namespace {
 
 using cpu::ExitReason;
-using memory::DirtyClient;
 
 constexpr u8 kHlt = 0xf4;
 
@@ -170,34 +169,6 @@ TEST(KvmSlots, TooMuchIsAnErrorWithTheRangesName) {
   ASSERT_FALSE(done);
   EXPECT_NE(done.error().text().find("/memory@far"), std::string::npos) << done.error().text();
   EXPECT_NE(done.error().text().find("KVM_SET_USER_MEMORY_REGION"), std::string::npos) << done.error().text();
-}
-
-TEST(KvmDirty, TheLogFindsWhatTheGuestWrote) {
-  SOLDER_NEEDS_KVM();
-  Guest g;
-  const Code writes{0xa2, 0x00, 0x50,  // mov [0x5000], al
-                    0xa2, 0x00, 0x90,  // mov [0x9000], al
-                    kHlt};
-  ASSERT_TRUE(g.ram->start_tracking(DirtyClient::migration));
-  ASSERT_TRUE(g.kvm->slots()->sync_dirty());
-  EXPECT_TRUE(slot_at(g.kvm->slots()->slots(), 0)->logging);
-  EXPECT_EQ(g.ram->take_dirty(DirtyClient::migration, 0), 0U);
-  g.start(writes);
-  ASSERT_EQ(g.cpu().run(), ExitReason::halted);
-  ASSERT_TRUE(g.kvm->slots()->sync_dirty());
-  EXPECT_EQ(g.ram->take_dirty(DirtyClient::migration, 0), (u64{1} << 5) | (u64{1} << 9));
-  ASSERT_TRUE(g.kvm->slots()->sync_dirty());
-  EXPECT_EQ(g.ram->take_dirty(DirtyClient::migration, 0), 0U) << "told once";
-  g.start(writes);
-  ASSERT_EQ(g.cpu().run(), ExitReason::halted);
-  // The log is not lost when its slot goes.
-  Recorder hole;
-  ASSERT_TRUE(g.memory.add({.name = "hole", .start = 0xa0000, .size = 0x1000, .handler = &hole, .priority = 2}));
-  EXPECT_EQ(g.ram->take_dirty(DirtyClient::migration, 0), (u64{1} << 5) | (u64{1} << 9));
-  EXPECT_TRUE(slot_at(g.kvm->slots()->slots(), 0)->logging);
-  g.ram->stop_tracking(DirtyClient::migration);
-  ASSERT_TRUE(g.kvm->slots()->sync_dirty());
-  EXPECT_FALSE(slot_at(g.kvm->slots()->slots(), 0)->logging);
 }
 
 u64 count(int fd) {

@@ -30,9 +30,9 @@ TEST(KvmProbe, TheRegistryKnowsKvmAndItsOptions) {
     if (info->name == "kvm") kvm = info;
   ASSERT_NE(kvm, nullptr);
   EXPECT_FALSE(kvm->suits("arm,armv8").usable);
-  EXPECT_TRUE(kvm->prepare(""));
-  EXPECT_TRUE(kvm->prepare("stats"));
-  const auto unknown = kvm->prepare("fast");
+  EXPECT_TRUE(kvm->prepare("", true));
+  EXPECT_TRUE(kvm->prepare("stats", true));
+  const auto unknown = kvm->prepare("fast", true);
   ASSERT_FALSE(unknown);
   EXPECT_NE(unknown.error().text().find("fast"), std::string::npos);
 }

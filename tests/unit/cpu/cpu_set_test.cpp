@@ -140,5 +140,51 @@ TEST(CpuSet, StopsWhilePaused) {
   f.set.stop();
 }
 
+TEST(CpuSet, ADebugExitGoesToTheHandlerAndTheCpuGoesOn) {
+  Fixture f(1);
+  std::promise<std::string> told;
+  f.set.set_debug_handler([&](VcpuThread& thread) { told.set_value(thread.vcpu().fault_text()); });
+  f.puppets[0]->next_exit = ExitReason::debug;
+  f.set[0].power_on({});
+  EXPECT_EQ(told.get_future().get(), "it broke");
+  while (f.puppets[0]->runs < 2) std::this_thread::yield();
+  EXPECT_TRUE(f.set[0].powered());
+}
+
+TEST(CpuSet, ADebugExitThatNobodyWaitsForIsAFault) {
+  Fixture f(1);
+  f.puppets[0]->next_exit = ExitReason::debug;
+  f.set[0].power_on({});
+  const std::string text = f.control.fault.get_future().get();
+  EXPECT_NE(text.find("debugger"), std::string::npos) << text;
+  EXPECT_NE(text.find("it broke"), std::string::npos) << text;
+  while (f.set[0].powered()) std::this_thread::yield();
+}
+
+TEST(CpuSet, WorkForTheGuestPausesWithTheCpus) {
+  Fixture f(1);
+  const std::atomic<bool> never{false};
+  ASSERT_TRUE(f.set.enter_work(never));
+  std::atomic<bool> paused{false};
+  std::thread pauser([&] {
+    f.set.pause();
+    paused = true;
+  });
+  for (int i = 0; i < 1000; ++i) std::this_thread::yield();
+  EXPECT_FALSE(paused) << "it waits for the work";
+  f.set.leave_work();
+  pauser.join();
+  std::atomic<bool> stopping{false};
+  std::promise<bool> entered;
+  std::thread worker([&] { entered.set_value(f.set.enter_work(stopping)); });
+  stopping = true;
+  f.set.wake_work();
+  EXPECT_FALSE(entered.get_future().get()) << "it does not begin, and can be told to give up";
+  worker.join();
+  f.set.resume();
+  EXPECT_TRUE(f.set.enter_work(never));
+  f.set.leave_work();
+}
+
 }  // namespace
 }  // namespace solder::cpu

@@ -1,4 +1,5 @@
 // What the exits of KVM_RUN ask for.
+#include <fmt/core.h>
 #include <sys/ioctl.h>
 
 #include <cstring>
@@ -11,6 +12,7 @@ namespace solder::accel::kvm::x86 {
 namespace {
 
 constexpr u32 kApicBase = 0x1b;  // IA32_APIC_BASE
+constexpr u32 kBreakpoint = 3;   // the vector of #BP
 
 }  // namespace
 
@@ -105,7 +107,15 @@ std::optional<cpu::ExitReason> X86Vcpu::handle_exit() {
     case KVM_EXIT_X86_WRMSR:
       handle_msr(true);
       return {};
+    case KVM_EXIT_DIRTY_RING_FULL:
+      if (const Status done = vm_.dirty_ring_full(); !done) return fail_with(done.error().text());
+      return {};
     case KVM_EXIT_DEBUG:
+      // SDM volume 3, 17.2.3 and 6.15: #DB tells its cause in DR6, #BP has none.
+      fault_ = fmt::format(
+          "CPU {} stopped with {} at {:#x}, DR6 {:#x}", index_,
+          page.debug.arch.exception == kBreakpoint ? "a breakpoint instruction (#BP)" : "a debug exception (#DB)",
+          page.debug.arch.pc, page.debug.arch.dr6);
       return cpu::ExitReason::debug;
     case KVM_EXIT_SHUTDOWN:  // a triple fault: a PC's chip set answers the shutdown cycle with a reset
       return cpu::ExitReason::reset;

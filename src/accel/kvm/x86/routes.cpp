@@ -72,22 +72,11 @@ void KernelRouting::set_level(interrupt::Virq virq, bool level) {
 }
 
 Status KernelRouting::attach(interrupt::Virq virq, int fd, int resample_fd) {
-  kvm_irqfd request{};
-  request.fd = static_cast<u32>(fd);
-  request.gsi = virq;
-  if (resample_fd >= 0) {
-    request.flags = KVM_IRQFD_FLAG_RESAMPLE;
-    request.resamplefd = static_cast<u32>(resample_fd);
-  }
-  return vm_.call(SOLDER_KVM(KVM_IRQFD), &request);
+  return vm_.attach_irqfd(virq, fd, resample_fd);
 }
 
 void KernelRouting::detach(interrupt::Virq virq, int fd) {
-  kvm_irqfd request{};
-  request.fd = static_cast<u32>(fd);
-  request.gsi = virq;
-  request.flags = KVM_IRQFD_FLAG_DEASSIGN;
-  if (const Status done = vm_.call(SOLDER_KVM(KVM_IRQFD), &request); !done) log::warn(done.error().text());
+  if (const Status done = vm_.detach_irqfd(virq, fd); !done) log::warn(done.error().text());
 }
 
 }  // namespace solder::accel::kvm::x86

@@ -43,6 +43,7 @@ RamCode* CodeCache::ram_code(memory::Ram& ram) {
     if (code == nullptr) {
       auto fresh = std::make_unique<RamCode>(ram);
       ram.set_code_watcher(this);
+      ram.set_dirty_source(dirty_source_);
       entry.store(fresh.get(), std::memory_order_release);
       return fresh.release();
     }

@@ -60,7 +60,9 @@ class CodeCache final : public memory::CodeWatcher {
   using Protect = std::function<u32(CodePage& page, u8 writers)>;
 
   /// `compiler` null: blocks are kept as IR for the interpreter.
-  explicit CodeCache(host_x64::Compiler* compiler) : compiler_(compiler) {}
+  /// `dirty_source` becomes that of each RAM that vCPUs get write tags for.
+  explicit CodeCache(host_x64::Compiler* compiler, std::weak_ptr<memory::DirtySource> dirty_source = {})
+      : compiler_(compiler), dirty_source_(std::move(dirty_source)) {}
   ~CodeCache() override;
 
   [[nodiscard]] TranslatedBlock* find(const u8* code, u64 key) const { return table_.find(code, key); }
@@ -93,6 +95,7 @@ class CodeCache final : public memory::CodeWatcher {
   void kill_if(CodePage& page, Wanted wanted);
 
   host_x64::Compiler* compiler_;
+  std::weak_ptr<memory::DirtySource> dirty_source_;
   mutable std::mutex mutex_;
   BlockTable table_;
   std::array<std::atomic<RamCode*>, kMaxRams> rams_{};

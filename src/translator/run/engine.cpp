@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <thread>
+#include <utility>
 
 #include "translator/run/runner.h"
 
@@ -19,13 +21,23 @@ Result<std::unique_ptr<Engine>> Engine::create(const ir::GuestCpu& guest, memory
     engine->compiler_ =
         SOLDER_TRY(host_x64::Compiler::create(guest.layout(), guest.helpers(), Runner::hooks(), compiler_options));
   }
-  engine->code_ = std::make_unique<CodeCache>(engine->compiler_.get());
+  engine->tracking_ = std::make_shared<WriteTracking>(*engine);
+  engine->code_ = std::make_unique<CodeCache>(engine->compiler_.get(), engine->tracking_);
   Engine* self = engine.get();
   // The TLBs hold pieces of the old map; the host pages behind them stay, so the vCPUs may act a little later.
   space.listen([self](const memory::FlatMap&, const memory::FlatMap&) {
     for (Runner* runner : self->runners_) runner->mailbox().post(Shootdown{});
   });
   return engine;
+}
+
+Status WriteTracking::tracking_changed(memory::Ram& ram) {
+  if (!ram.tracking()) return {};  // tags come back by themselves
+  std::vector<std::pair<Runner*, u64>> asked;
+  for (Runner* runner : engine_.runners()) asked.emplace_back(runner, runner->mailbox().post(Shootdown{}));
+  for (const auto& [runner, ticket] : asked)
+    while (!runner->mailbox().settled(ticket)) std::this_thread::yield();
+  return {};
 }
 
 void Engine::add(Runner& runner) {

@@ -16,7 +16,24 @@
 
 namespace solder::run {
 
+class Engine;
 class Runner;
+
+/// Dirty pages under the translator: while a RAM is tracked no vCPU gets a write tag for it, so that every store comes
+/// to the slow path, which marks it. What is left to do is to take away the tags of the time before.
+class WriteTracking final : public memory::DirtySource {
+ public:
+  explicit WriteTracking(Engine& engine) : engine_(engine) {}
+  /// Waits until every vCPU in guest code has dropped its tags: not from inside one's helpers.
+  [[nodiscard]] Status tracking_changed(memory::Ram& ram) override;
+  [[nodiscard]] Status collect(memory::Ram& ram) override {
+    (void)ram;
+    return {};
+  }
+
+ private:
+  Engine& engine_;
+};
 
 class Engine {
  public:
@@ -52,6 +69,7 @@ class Engine {
   TranslatorOptions options_;
   memory::AddressSpace& space_;
   std::unique_ptr<host_x64::Compiler> compiler_;
+  std::shared_ptr<WriteTracking> tracking_;  // each RAM holds it weakly
   std::unique_ptr<CodeCache> code_;
   std::vector<Runner*> runners_;
 

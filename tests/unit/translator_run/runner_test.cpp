@@ -340,6 +340,39 @@ TEST_P(RunnerTest, CodeWrittenByAnotherCpuIsSeenAfterItsBarrier) {
   }
 }
 
+TEST_P(RunnerTest, TrackingThatStartsMeetsStoresThatWereFast) {
+  // Both CPUs store to a page of their own, over and over, through tags that they got before anybody tracked.
+  make_cpu();
+  code(0x1000, {word(Insn::add_imm, 0, 0, 1), word(Insn::store, 0, 4, 0), word(Insn::jump, 0, 0, -2)});
+  r(0)[4] = 0x20000;
+  r(1)[4] = 0x21000;
+  std::vector<std::thread> threads;
+  for (usize n = 0; n < 2; ++n) threads.emplace_back([this, n] { EXPECT_EQ(run(0x1000, n), cpu::ExitReason::kicked); });
+  const auto let_them_store = [&] {
+    for (const u64 at : {0x20000, 0x21000}) {
+      const std::atomic_ref<u64> word(*reinterpret_cast<u64*>(ram_->host() + at));
+      for (const u64 before = word.load(); word.load() - before < 2;) std::this_thread::yield();
+    }
+  };
+  let_them_store();
+  ASSERT_TRUE(ram_->start_tracking(memory::DirtyClient::watch));
+  for (int round = 0; round < 3; ++round) {
+    ram_->take_dirty(memory::DirtyClient::watch, 0);
+    let_them_store();
+    ASSERT_TRUE(ram_->collect_dirty());
+    EXPECT_EQ(ram_->take_dirty(memory::DirtyClient::watch, 0), u64{3} << 0x20) << "round " << round;
+  }
+  ram_->stop_tracking(memory::DirtyClient::watch);
+  let_them_store();
+  ASSERT_TRUE(ram_->start_tracking(memory::DirtyClient::watch)) << "a second time";
+  let_them_store();
+  EXPECT_EQ(ram_->take_dirty(memory::DirtyClient::watch, 0), u64{3} << 0x20);
+  for (usize n = 0; n < 2; ++n) {
+    runners_[n]->kick();
+    threads[n].join();
+  }
+}
+
 TEST_P(RunnerTest, BlocksFollowALongProgram) {
   // Several pages of straight code, then back to the start; more blocks than a flush interval.
   for (u32 i = 0; i < 2000; ++i) code(0x20000 + i * 4, {word(Insn::add_imm, 1, 1, 1)});

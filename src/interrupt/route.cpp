@@ -123,33 +123,52 @@ void RoutingTable::set(Virq virq, std::vector<Target> targets) {
   auto next = std::make_unique<Table>(*table_.load(std::memory_order_relaxed));
   SOLDER_CHECK(virq < next->size() && (*next)[virq].used, "only an allocated virq has targets");
   Entry& entry = (*next)[virq];
-  const bool level = entry.level->load();
   // A level that is high moves with the route: the new pins rise before the old ones fall.
   const std::vector<Target> old = std::move(entry.targets);
   entry.targets = std::move(targets);
   const std::vector<Target> now = entry.targets;
+  // An eventfd that changes sides is with nobody while the table changes: the kernel still has the old route for events
+  // that it has taken from the descriptor, and later ones stay there for whoever comes next. A level's EOI is watched
+  // at its targets, so that such a one moves with any change of them here; its source is asked for its level again.
+  const bool to_kernel = all_in_kernel(entry);
+  std::vector<Attachment*> moving;
+  bool resampled = false;
+  for (Attachment& attachment : attachments_) {
+    if (attachment.virq != virq) continue;
+    if (attachment.in_kernel == to_kernel && (to_kernel || attachment.resample_fd < 0)) continue;
+    displace(attachment);
+    moving.push_back(&attachment);
+    resampled |= attachment.resample_fd >= 0;
+  }
+  const bool level = entry.level->load() && !resampled;
+  const bool falls = entry.level->load() && resampled;
+  if (falls) entry.level->store(false);
   publish(std::move(next));
   const Entry& current = (*table_.load(std::memory_order_relaxed))[virq];
-  for (Attachment& attachment : attachments_) {
-    if (attachment.virq != virq || attachment.in_kernel == all_in_kernel(current)) continue;
-    displace(attachment);
-    if (auto placed = place(attachment, current); !placed) log::warn(placed.error().text());
+  for (Attachment* attachment : moving) {
+    if (auto placed = place(*attachment, current); !placed) log::warn(placed.error().text());
   }
-  if (!level) return;
-  KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
-  if (kernel != nullptr && current.kernel_pins) kernel->set_level(virq, true);
-  for (const Target& target : now) {
-    const auto* pin = std::get_if<PinTarget>(&target);
-    if (pin != nullptr && pin->sink != nullptr) pin->sink->set_level(pin->pin, true);
+  if (level) {
+    KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
+    if (kernel != nullptr && current.kernel_pins) kernel->set_level(virq, true);
+    for (const Target& target : now) {
+      const auto* pin = std::get_if<PinTarget>(&target);
+      if (pin != nullptr && pin->sink != nullptr) pin->sink->set_level(pin->pin, true);
+    }
   }
   for (const Target& target : old) {
     const auto* pin = std::get_if<PinTarget>(&target);
-    if (pin == nullptr || pin->sink == nullptr) continue;
-    const bool kept = std::ranges::any_of(now, [&](const Target& t) {
-      const auto* other = std::get_if<PinTarget>(&t);
-      return other != nullptr && same_pin(*other, *pin);
-    });
+    if (pin == nullptr || pin->sink == nullptr || !(level || falls)) continue;
+    const bool kept = level && std::ranges::any_of(now, [&](const Target& t) {
+                        const auto* other = std::get_if<PinTarget>(&t);
+                        return other != nullptr && same_pin(*other, *pin);
+                      });
     if (!kept) pin->sink->set_level(pin->pin, false);
+  }
+  for (const Attachment* attachment : moving) {
+    const u64 one = 1;
+    if (attachment->resample_fd >= 0) [[maybe_unused]]
+      const auto written = ::write(attachment->resample_fd, &one, sizeof one);
   }
 }
 

@@ -90,7 +90,8 @@ class RoutingTable {
 
   /// An eventfd as a source of `virq`: in the kernel when all targets are there, else on a thread of this table; moved
   /// when the targets move. With `resample_fd` >= 0 each event sets the level, and the guest's EOI clears it and writes
-  /// `resample_fd`. The descriptors stay the caller's and must live until detached. Errors: the kernel refuses.
+  /// `resample_fd`; so does a change of the targets, after which a source that still asks must say so again. The
+  /// descriptors stay the caller's and must live until detached. Errors: the kernel refuses.
   [[nodiscard]] Status attach_eventfd(Virq virq, int fd, int resample_fd = -1);
   void detach_eventfd(Virq virq, int fd);
 

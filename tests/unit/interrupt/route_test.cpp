@@ -122,7 +122,10 @@ TEST(RoutingTable, ListenersSeeEveryPublication) {
 class FakeKernel final : public KernelRoutes {
  public:
   [[nodiscard]] bool takes_messages() const override { return true; }
-  void publish(std::span<const Route> routes) override { table.assign(routes.begin(), routes.end()); }
+  void publish(std::span<const Route> routes) override {
+    table.assign(routes.begin(), routes.end());
+    if (routes.empty() && attached[1] >= 0) ++routeless;
+  }
   void set_level(Virq virq, bool level) override {
     if (level) ++rises[virq];
   }
@@ -138,6 +141,7 @@ class FakeKernel final : public KernelRoutes {
   std::vector<Route> table;
   std::map<Virq, u64> rises;
   std::array<int, 3> attached{-1, -1, -1};
+  u32 routeless = 0;  // it had the eventfd and no route: an event then is lost
 };
 
 TEST(RoutingTable, ReservedNumbersAreOnlyClaimed) {
@@ -212,6 +216,49 @@ TEST(RoutingTable, ALevelEventfdFallsAndResamplesWhenTheGuestEndsTheInterrupt) {
   EXPECT_EQ(count, 1U);
   pin.ended();  // the level is low: nothing to ask again
   EXPECT_LT(::read(resample.get(), &count, sizeof count), 0);
+}
+
+TEST(RoutingTable, TheKernelHasNoEventfdWithoutARoute) {
+  Pins pins;
+  FakeKernel kernel;
+  RoutingTable table;
+  table.set_kernel(&kernel);
+  const Virq virq = table.allocate();
+  const Target there = PinTarget{nullptr, 2, 4, true, {}};
+  table.set(virq, {there});
+  const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  ASSERT_TRUE(table.attach_eventfd(virq, event.get()).has_value());
+  for (int i = 0; i < 3; ++i) {
+    table.set(virq, {PinTarget{&pins, 0, 5, false, {}}});
+    table.set(virq, {there});
+  }
+  EXPECT_EQ(kernel.routeless, 0U);
+  table.detach_eventfd(virq, event.get());
+}
+
+TEST(RoutingTable, ALevelEventfdIsWatchedWhereItIsAndAskedAgainWhenItMoves) {
+  LevelPin first;
+  LevelPin second;
+  RoutingTable table;
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{&first, 0, 0, false, {}}});
+  const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  const UniqueFd resample(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  ASSERT_TRUE(table.attach_eventfd(virq, event.get(), resample.get()).has_value());
+  u64 count = 1;
+  ASSERT_EQ(::write(event.get(), &count, sizeof count), static_cast<ssize_t>(sizeof count));
+  while (!first.high) std::this_thread::yield();
+  table.set(virq, {PinTarget{&second, 0, 0, false, {}}});
+  EXPECT_FALSE(first.high);
+  EXPECT_FALSE(first.ended) << "nobody watches the old pin";
+  ASSERT_EQ(::read(resample.get(), &count, sizeof count), static_cast<ssize_t>(sizeof count));
+  count = 1;
+  ASSERT_EQ(::write(event.get(), &count, sizeof count), static_cast<ssize_t>(sizeof count));
+  while (!second.high) std::this_thread::yield();
+  second.ended();
+  EXPECT_FALSE(second.high);
+  ASSERT_EQ(::read(resample.get(), &count, sizeof count), static_cast<ssize_t>(sizeof count));
+  table.detach_eventfd(virq, event.get());
 }
 
 }  // namespace

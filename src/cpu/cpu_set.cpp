@@ -204,12 +204,29 @@ void CpuSet::pause() {
   ++pauses_;
   for (auto& thread : threads_) thread->vcpu().kick();
   changed_.wait(lock, [this] { return running_ == 0; });
+  if (!settle_ || settled_) return;
+  settled_ = true;
+  ++running_;  // others who pause wait for it
+  const std::function<void()> settle = settle_;
+  lock.unlock();
+  settle();
+  lock.lock();
+  --running_;
+  changed_.notify_all();
+  changed_.wait(lock, [this] { return running_ == 0; });
+}
+
+void CpuSet::set_settle(std::function<void()> settle) {
+  std::unique_lock lock(mutex_);
+  settle_ = std::move(settle);
 }
 
 void CpuSet::resume() {
   const std::lock_guard guard(mutex_);
   SOLDER_CHECK(pauses_ > 0, "resume follows pause");
-  if (--pauses_ == 0) changed_.notify_all();
+  if (--pauses_ != 0) return;
+  settled_ = false;
+  changed_.notify_all();
 }
 
 void CpuSet::exclusive(const std::function<void()>& work) {

@@ -87,6 +87,9 @@ class CpuSet {
   /// does not begin while the CPUs are paused. False: `stopping` became true instead, see `wake_work`.
   [[nodiscard]] bool enter_work(const std::atomic<bool>& stopping);
   void leave_work() { leave_guest(); }
+  /// `settle` is called by `pause`, on its thread, when no CPU and no work is under way any more: it finishes what CPUs
+  /// have left to such threads, so that a paused machine hides nothing there. Empty: nobody. Any thread.
+  void set_settle(std::function<void()> settle);
   /// Lets those who wait in `enter_work` look at their `stopping` again.
   void wake_work();
   /// Without a handler, or with an empty one, a debug exit is an internal fault. While no CPU is in guest code.
@@ -105,8 +108,10 @@ class CpuSet {
   std::mutex exclusive_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  u32 pauses_ = 0;   // requests that nobody be in guest code
-  u32 running_ = 0;  // threads in guest code, or in work for it
+  u32 pauses_ = 0;  // requests that nobody be in guest code
+  std::function<void()> settle_;
+  bool settled_ = false;  // during this pause
+  u32 running_ = 0;       // threads in guest code, or in work for it
 };
 
 }  // namespace solder::cpu

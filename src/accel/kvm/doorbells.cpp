@@ -150,6 +150,7 @@ void Doorbells::start(cpu::CpuSet& cpus) {
   stopping_ = false;
   thread_ = std::thread([this] { serve(); });
   ::pthread_setname_np(thread_.native_handle(), "doorbells");
+  cpus.set_settle([this] { settle(); });
   apply();
 }
 
@@ -160,6 +161,7 @@ void Doorbells::stop() {
     running_ = false;  // the maps change no events any more
     for (auto& [id, bell] : bells_) bell.events.clear();
   }
+  cpus_->set_settle({});
   stopping_.store(true, std::memory_order_release);
   const u64 one = 1;
   [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);
@@ -182,6 +184,17 @@ void Doorbells::serve() {
       cpus_->leave_work();
     }
   }
+}
+
+// On a pausing thread, while the own one does nothing.
+void Doorbells::settle() {
+  std::vector<u64> ids;
+  {
+    const std::lock_guard guard(mutex_);
+    for (const auto& [id, bell] : bells_)
+      if (bell.placed) ids.push_back(id);
+  }
+  for (const u64 id : ids) answer(id);
 }
 
 // As the CPU would have done it, had the write left the guest.

@@ -19,8 +19,8 @@
 namespace solder::accel::kvm {
 
 /// An ioeventfd for each doorbell at each place where the guest finds it. One thread for all of them calls the window's
-/// handler, with what the guest wrote, between CpuSet's enter_work and leave_work: a paused machine answers no doorbell
-/// and forgets none.
+/// handler, with what the guest wrote, between CpuSet's enter_work and leave_work, and what rang before the CPUs paused
+/// is answered before they have: in a paused machine no doorbell is answered, and none waits.
 ///
 /// A device may be unplugged while the CPUs are paused (CpuSet::exclusive): then its handler is not being called, and
 /// is not called later, because its window has left the map.
@@ -65,6 +65,7 @@ class Doorbells {
   void withdraw(Bell& bell);
   void serve();
   void answer(u64 id);
+  void settle();
 
   const Vm& vm_;
   DeferredWrites& deferred_;

@@ -6,6 +6,7 @@
 
 #include "base/bits.h"
 #include "base/check.h"
+#include "device/register_names.h"
 
 namespace solder::device {
 
@@ -96,10 +97,7 @@ std::string RegisterBlock::register_name(u64 offset) const {
   const Register* reg = find(offset);
   if (reg == nullptr) return {};
   const u64 at = offset - reg->offset;
-  std::string name = reg->name;
-  if (reg->count > 1) name += fmt::format("[{}]", at / reg->stride);
-  if (const u64 within = at % reg->stride; within != 0) name += fmt::format("+{}", within);
-  return name;
+  return register_text(reg->name, reg->count, at / reg->stride, at % reg->stride);
 }
 
 u64 RegisterBlock::read(u64 offset, unsigned size) {

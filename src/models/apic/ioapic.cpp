@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "device/registry.h"
 #include "models/apic/message.h"
+#include "models/apic/register_names.h"
 #include "models/apic/specifier.h"
 
 namespace solder::models::apic {
@@ -189,6 +190,10 @@ u32 IoApic::read_register() const {
   }
 }
 
+std::string IoApic::register_name(u64 offset) const {
+  return ioapic_register_name(offset);
+}
+
 void IoApic::write_register(u32 value) {
   const u32 index = state_.select;
   if (index == kId) {
@@ -204,6 +209,8 @@ void IoApic::write_register(u32 value) {
   entry = (entry & ~writable) | (shifted & writable);
   entry_changed(pin);
 }
+
+const memory::WriteHints IoApic::kHints{.doorbells = {}, .deferrable = {{kSelect, 4}}};
 
 u64 IoApic::read(u64 offset, unsigned size) {
   const std::lock_guard guard(lock_);

@@ -33,8 +33,12 @@ class IoApic final : public device::Device,
 
   u64 read(u64 offset, unsigned size) override;
   void write(u64 offset, unsigned size, u64 value) override;
+  [[nodiscard]] std::string register_name(u64 offset) const override;
+  [[nodiscard]] const memory::WriteHints* write_hints() const override { return &kHints; }
 
  private:
+  // IOREGSEL: only accesses to IOWIN look at it.
+  static const memory::WriteHints kHints;
   explicit IoApic(device::Ports& ports);
   [[nodiscard]] u32 read_register() const;
   void write_register(u32 value);

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "cpu/current.h"
 #include "device/registry.h"
+#include "models/apic/register_names.h"
 #include "models/apic/specifier.h"
 
 namespace solder::models::apic {
@@ -204,6 +205,10 @@ void LocalApics::write(u64 offset, unsigned size, u64 value) {
     if (!state.enabled() || state.x2apic()) return;
   }
   write_register(cpu, static_cast<u32>(offset >> 4), static_cast<u32>(value));
+}
+
+std::string LocalApics::register_name(u64 offset) const {
+  return lapic_register_name(offset);
 }
 
 void LocalApics::write_register(u32 cpu, u32 number, u64 value) {

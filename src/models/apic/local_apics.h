@@ -42,6 +42,7 @@ class LocalApics final : public device::Device,
 
   u64 read(u64 offset, unsigned size) override;
   void write(u64 offset, unsigned size, u64 value) override;
+  [[nodiscard]] std::string register_name(u64 offset) const override;
 
   [[nodiscard]] bool has(u32 encoding) const override;
   [[nodiscard]] bool allows(u32 cpu, u32 encoding, bool write, u64 value) override;

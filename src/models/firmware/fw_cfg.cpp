@@ -10,6 +10,7 @@
 #include <map>
 
 #include "base/bytes.h"
+#include "device/register_names.h"
 #include "device/registry.h"
 #include "models/firmware/guest_memory.h"
 
@@ -259,6 +260,12 @@ class FwCfgPorts final : public FwCfg {
     if (offset == 0 && size == 2) select(static_cast<u16>(value));
     if (offset >= 4) write_dma(offset - 4, size, value);
   }
+  // The data register is a byte inside of the selector's two.
+  [[nodiscard]] std::string register_name(u64 offset) const override {
+    if (offset < 2) return offset == 0 ? "SELECTOR" : "DATA";
+    static constexpr std::array kNames{device::RegisterName{"DMA_ADDRESS", 4, 8}};
+    return device::register_name(kNames, offset);
+  }
 };
 
 /// Memory: eight bytes of data, the selector (two bytes, big-endian), the DMA address.
@@ -275,6 +282,11 @@ class FwCfgMemory final : public FwCfg {
     const std::lock_guard guard(lock());
     if (offset == 8 && size == 2) select(byte_swap(static_cast<u16>(value)));
     if (offset >= 16) write_dma(offset - 16, size, value);
+  }
+  [[nodiscard]] std::string register_name(u64 offset) const override {
+    static constexpr std::array kNames{device::RegisterName{"DATA", 0, 8}, device::RegisterName{"SELECTOR", 8, 2},
+                                       device::RegisterName{"DMA_ADDRESS", 16, 8}};
+    return device::register_name(kNames, offset);
   }
 };
 

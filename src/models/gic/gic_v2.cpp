@@ -9,6 +9,7 @@
 #include "cpu/cpu_set.h"
 #include "cpu/current.h"
 #include "device/registry.h"
+#include "models/gic/register_names.h"
 #include "models/gic/saved_state.h"
 #include "models/gic/specifier.h"
 
@@ -54,6 +55,7 @@ class GicV2::DistributorWindow final : public memory::MmioHandler {
       if (size == 8) gic_.write_distributor(cpu, at + 4, static_cast<u32>(value >> 32));
     }
   }
+  [[nodiscard]] std::string register_name(u64 offset) const override { return distributor_v2_name(offset); }
 
  private:
   GicV2& gic_;
@@ -74,6 +76,7 @@ class GicV2::CpuWindow final : public memory::MmioHandler {
     const u32 cpu = cpu::current_cpu();
     if (cpu < gic_.cpus_.size()) gic_.write_interface(cpu, static_cast<u32>(offset), static_cast<u32>(value));
   }
+  [[nodiscard]] std::string register_name(u64 offset) const override { return cpu_interface_name(offset); }
 
  private:
   GicV2& gic_;

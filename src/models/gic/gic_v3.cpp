@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "cpu/cpu_set.h"
 #include "device/registry.h"
+#include "models/gic/register_names.h"
 #include "models/gic/saved_state.h"
 #include "models/gic/specifier.h"
 
@@ -79,6 +80,7 @@ class GicV3::DistributorWindow final : public memory::MmioHandler {
       gic_.write_priority_byte(0, at - 0x400, static_cast<u8>(value));
     }
   }
+  [[nodiscard]] std::string register_name(u64 offset) const override { return distributor_v3_name(offset); }
 
  private:
   GicV3& gic_;
@@ -114,6 +116,12 @@ class GicV3::RedistributorWindow final : public memory::MmioHandler {
     } else if (size == 1 && at >= kFrame + 0x400 && at < kFrame + 0x420) {
       gic_.write_priority_byte(cpu, at - kFrame - 0x400, static_cast<u8>(value));
     }
+  }
+  // "GICR_WAKER@1": of CPU 1.
+  [[nodiscard]] std::string register_name(u64 offset) const override {
+    const u64 index = offset / stride_;
+    const std::string name = index < count_ ? redistributor_name(offset % stride_) : std::string{};
+    return name.empty() ? name : fmt::format("{}@{}", name, first_ + index);
   }
 
  private:

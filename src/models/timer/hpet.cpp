@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/bits.h"
+#include "device/register_names.h"
 #include "device/registry.h"
 
 namespace solder::models::timer {
@@ -44,6 +45,17 @@ constexpr unsigned kRouteShift = 9;
 constexpr u64 kRouteMask = u64{0x1f} << kRouteShift;
 constexpr u64 kFsbEnable = 1U << 14;
 constexpr u64 kWritable = kLevel | kInterruptEnable | kPeriodic | kSetValue | k32Bit | kRouteMask | kFsbEnable;
+
+// Section 2.3, under the names of its tables.
+constexpr std::array kNames{
+    device::RegisterName{"GCAP_ID", kCapabilities, 8},
+    device::RegisterName{"GEN_CONF", kConfiguration, 8},
+    device::RegisterName{"GINTR_STA", kStatus, 8},
+    device::RegisterName{"MAIN_CNT", kCounter, 8},
+    device::RegisterName{"TIM_CONF", kFirstTimer, 8, kTimers, kTimerStride},
+    device::RegisterName{"TIM_COMP", kFirstTimer + 0x08, 8, kTimers, kTimerStride},
+    device::RegisterName{"TIM_FSB", kFirstTimer + 0x10, 8, kTimers, kTimerStride},
+};
 
 /// The interrupt numbers that timers may be routed to, in the order of the node's interrupts, and whether two more
 /// interrupts of the node stand in for the timer's and the clock's.
@@ -132,6 +144,8 @@ class Hpet final : public device::Device, public memory::MmioHandler {
       done += bytes;
     }
   }
+
+  [[nodiscard]] std::string register_name(u64 offset) const override { return device::register_name(kNames, offset); }
 
  private:
   struct Timer {

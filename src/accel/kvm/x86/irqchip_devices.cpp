@@ -2,12 +2,17 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <array>
 #include <ctime>
+#include <initializer_list>
 #include <mutex>
+#include <vector>
 
 #include "accel/kvm/x86/irqchip_state.h"
 #include "base/log.h"
+#include "device/register_names.h"
+#include "models/apic/register_names.h"
 #include "models/apic/specifier.h"
 
 namespace solder::accel::kvm::x86 {
@@ -20,15 +25,47 @@ using device::Archive;
 /// find nothing.
 class KernelWindow final : public memory::MmioHandler {
  public:
+  using Names = std::string (*)(u64 offset);
+  explicit KernelWindow(Names names) : names_(names) {}
   u64 read(u64, unsigned) override { return 0; }
   void write(u64, unsigned, u64) override {}
+  // For accesses that the host's kernel tells of.
+  [[nodiscard]] std::string register_name(u64 offset) const override { return names_(offset); }
+
+ private:
+  Names names_;
 };
+
+using device::RegisterName;
+
+std::string pic_name(u64 offset) {
+  static constexpr std::array kNames{RegisterName{"COMMAND", 0, 1}, RegisterName{"MASK", 1, 1}};
+  return device::register_name(kNames, offset);
+}
+std::string elcr_name(u64 offset) {
+  static constexpr std::array kNames{RegisterName{"ELCR", 0, 1, 2, 1}};
+  return device::register_name(kNames, offset);
+}
+std::string pit_name(u64 offset) {
+  static constexpr std::array kNames{RegisterName{"COUNTER0", 0, 1}, RegisterName{"COUNTER1", 1, 1},
+                                     RegisterName{"COUNTER2", 2, 1}, RegisterName{"CONTROL", 3, 1}};
+  return device::register_name(kNames, offset);
+}
+std::string port_b_name(u64 offset) {
+  return offset == 0 ? "PORTB" : "";
+}
 
 /// What the four have in common.
 class KernelDevice : public device::Device {
  public:
-  KernelDevice(device::Ports& ports, Vm& vm) : ports_(ports), vm_(vm) {
-    for (u32 i = 0; i < ports.window_count(); ++i) ports.window(i, window_);
+  /// `names`: of each window's registers; the last also of those that follow.
+  KernelDevice(device::Ports& ports, Vm& vm, std::initializer_list<KernelWindow::Names> names)
+      : ports_(ports), vm_(vm) {
+    windows_.reserve(ports.window_count());
+    for (u32 i = 0; i < ports.window_count(); ++i) {
+      windows_.emplace_back(names.begin()[std::min<usize>(i, names.size() - 1)]);
+      ports.window(i, windows_.back());
+    }
   }
 
  protected:
@@ -40,7 +77,7 @@ class KernelDevice : public device::Device {
   Vm& vm_;
 
  private:
-  KernelWindow window_;
+  std::vector<KernelWindow> windows_;
 };
 
 /// Pins of one controller in KVM, as KVM numbers them. Wires that come here directly, not through a fan-out, get a virq
@@ -86,7 +123,8 @@ class KernelPins final : public interrupt::Sink {
 
 class KernelIoApic final : public KernelDevice, public interrupt::Controller {
  public:
-  KernelIoApic(device::Ports& ports, Vm& vm) : KernelDevice(ports, vm), pins_(ports, KVM_IRQCHIP_IOAPIC) {
+  KernelIoApic(device::Ports& ports, Vm& vm)
+      : KernelDevice(ports, vm, {models::apic::ioapic_register_name}), pins_(ports, KVM_IRQCHIP_IOAPIC) {
     ports.provide_controller(*this);
   }
   [[nodiscard]] std::string describe() const override { return "I/O APIC in KVM"; }
@@ -124,7 +162,9 @@ class KernelIoApic final : public KernelDevice, public interrupt::Controller {
 class KernelPic final : public KernelDevice, public interrupt::Controller {
  public:
   KernelPic(device::Ports& ports, Vm& vm)
-      : KernelDevice(ports, vm), master_(ports, KVM_IRQCHIP_PIC_MASTER), slave_(ports, KVM_IRQCHIP_PIC_SLAVE) {
+      : KernelDevice(ports, vm, {pic_name, pic_name, elcr_name}),
+        master_(ports, KVM_IRQCHIP_PIC_MASTER),
+        slave_(ports, KVM_IRQCHIP_PIC_SLAVE) {
     ports.provide_controller(*this);
   }
   [[nodiscard]] std::string describe() const override { return "i8259 pair in KVM"; }
@@ -169,7 +209,7 @@ class KernelPic final : public KernelDevice, public interrupt::Controller {
 
 class KernelPit final : public KernelDevice {
  public:
-  using KernelDevice::KernelDevice;
+  KernelPit(device::Ports& ports, Vm& vm) : KernelDevice(ports, vm, {pit_name, port_b_name}) {}
   [[nodiscard]] std::string describe() const override { return "i8254 in KVM"; }
 
   Status start() override {

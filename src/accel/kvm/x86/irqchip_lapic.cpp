@@ -10,6 +10,7 @@
 #include "accel/kvm/x86/irqchip_state.h"
 #include "base/log.h"
 #include "models/apic/local_apics.h"
+#include "models/apic/register_names.h"
 #include "models/apic/specifier.h"
 
 namespace solder::accel::kvm::x86 {
@@ -110,6 +111,9 @@ class KernelLapics final : public device::Device,
   // The CPUs' accesses end in KVM. Others (DMA, a debugger) find nothing.
   u64 read(u64, unsigned) override { return 0; }
   void write(u64, unsigned, u64) override {}
+  [[nodiscard]] std::string register_name(u64 offset) const override {
+    return models::apic::lapic_register_name(offset);
+  }
 
   void reset() override {
     for (u32 cpu = 0; cpu < ports_.cpu_count(); ++cpu) {

@@ -59,7 +59,7 @@ class Device {
   virtual void stop() {}
   /// The power button: true when this device passes it on to the guest.
   virtual bool press_power_button() { return false; }
-  /// For `explain` and traces: one line, or empty.
+  /// For `explain`: one line, or empty. Under Ports::lock, at any time.
   [[nodiscard]] virtual std::string describe() const { return {}; }
 };
 

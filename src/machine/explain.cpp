@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <mutex>
 
 #include "machine/guest_tree.h"
 
@@ -164,8 +165,10 @@ std::string explain_node(const tree::Tree& tree, const Plan& plan, Machine* mach
   const NodePlan* entry = plan.find(node);
   out += fmt::format("  model: {}\n", model_line(entry, node));
   if (machine != nullptr)
-    if (const auto* device = machine->device(node))
+    if (const auto* device = machine->device(node)) {
+      const std::lock_guard guard(machine->ports(node)->lock());  // the machine may run
       if (const std::string text = device->describe(); !text.empty()) out += fmt::format("  state: {}\n", text);
+    }
   if (machine != nullptr)
     if (const auto* placed = machine->placement(node))
       out += fmt::format("  lives: {} ({})\n", placed->in_kernel ? "in the kernel" : "here", placed->reason);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "cli/ctl_dirty.h"
 #include "cli/subcommands.h"
 #include "control/client.h"
 
@@ -101,10 +102,13 @@ struct CtlCommand {
   std::string socket;
   bool json = false;
   std::string node;
+  std::string mode;
   std::vector<std::string> nodes;
   u64 count = 0;
   bool reads = false;
   bool writes = false;
+  bool kernel = false;
+  DirtyOptions dirty;
   std::string address;
   std::string bytes = "64";
   u64 width = 0;
@@ -118,12 +122,14 @@ struct CtlCommand {
     const std::string what = word();
     Json out = {{"do", what}};
     if (what == "explain") out["node"] = node;
+    if (what == "irqchip") out["mode"] = mode;
     if (what == "trace") {
       if (!nodes.empty()) out["nodes"] = nodes;
       if (count != 0) out["count"] = count;
       // Neither or both: both.
       out["reads"] = reads || !writes;
       out["writes"] = writes || !reads;
+      if (kernel) out["kernel"] = true;
     }
     if (what == "read" || what == "write") {
       out["address"] = SOLDER_TRY(control::parse_number(address));
@@ -142,6 +148,12 @@ struct CtlCommand {
   }
 
   Result<int> act() const {
+    if (word() == "dirty") {
+      auto client = SOLDER_TRY(control::SocketClient::connect(socket));
+      DirtyOptions options = dirty;
+      options.json = json;
+      return watch_dirty(client, options);
+    }
     const Json asked = SOLDER_TRY(request());
     auto client = SOLDER_TRY(control::SocketClient::connect(socket));
     const Json reply = SOLDER_TRY(client.ask(asked));
@@ -198,7 +210,7 @@ struct CtlCommand {
     while (const auto line = client.next()) {
       if (json) {
         fmt::print("{}\n", control::dump(*line));
-      } else if (cell(*line, "event") == "io") {
+      } else if (cell(*line, "event") == "io" || cell(*line, "event") == "kernel") {
         fmt::print("{}\n", cell(*line, "text"));
       } else if (cell(*line, "event") == "dropped") {
         fmt::print("({} accesses were too fast for the trace and are missing)\n", cell(*line, "count"));
@@ -231,6 +243,9 @@ Action add_ctl(CLI::App& app) {
       ->required();
   plain("pause", "stop CPUs and clock");
   plain("resume", "go on after a pause");
+  plain("irqchip", "move the interrupt controllers of a paused machine: kernel, split or user")
+      ->add_option("MODE", command->mode, "as --irqchip has it")
+      ->required();
   plain("powerdown", "press the power button");
   plain("reset", "restart the machine");
   plain("quit", "end the run at once");
@@ -239,6 +254,8 @@ Action add_ctl(CLI::App& app) {
   trace->add_option("--count", command->count, "end after so many")->type_name("N");
   trace->add_flag("--reads", command->reads, "only reads");
   trace->add_flag("--writes", command->writes, "only writes");
+  trace->add_flag("--kernel", command->kernel, "with the tracepoints of KVM in the host's kernel");
+  add_dirty_options(*plain("dirty", "which pages the guest writes"), command->dirty);
   auto* read = plain("read", "memory, as a CPU sees it; reading a device may change it");
   auto* write = plain("write", "write memory or a device");
   for (CLI::App* sub : {read, write}) {

@@ -20,6 +20,7 @@ struct RunCommand {
   bool verbose = false;
   std::string control;
   std::string trace;
+  bool trace_kernel = false;
 
   Result<int> act() const {
     if (quiet) log::set_level(log::Level::quiet);
@@ -30,8 +31,8 @@ struct RunCommand {
     machine::RunOptions options;
     options.no_reboot = no_reboot;
     std::unique_ptr<control::Server> server;
-    if (!control.empty() || !trace.empty()) {
-      server = SOLDER_TRY(control::Server::create({control, trace, chosen.name, chosen.reason}));
+    if (!control.empty() || !trace.empty() || trace_kernel) {
+      server = SOLDER_TRY(control::Server::create({control, trace, chosen.name, chosen.reason, trace_kernel}));
       options.watcher = server.get();
     }
     const auto end = SOLDER_TRY(machine::run_machine(*tree, chosen.make, options));
@@ -57,6 +58,7 @@ Action add_run(CLI::App& app) {
   app.add_flag("--no-reboot", command->no_reboot, "a reset ends the run instead of restarting the machine");
   app.add_option("--control", command->control, "a Unix socket for solder ctl")->type_name("PATH");
   app.add_option("--trace", command->trace, "write every access to a device into this file")->type_name("FILE");
+  app.add_flag("--trace-kernel", command->trace_kernel, "with the tracepoints of KVM in the host's kernel");
   app.add_flag("--quiet", command->quiet, "say nothing but warnings and errors");
   app.add_flag("--verbose", command->verbose, "say more");
   return [command] { return command->act(); };

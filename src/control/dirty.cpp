@@ -48,6 +48,7 @@ void for_each_run(const Bits& bits, u64 first, u64 end, Use use) {
 
 Status DirtyWatch::start(machine::Machine& machine) {
   for (const auto& ram : machine.fabric().rams) {
+    ram->stop_tracking(kClient);  // memory that a machine has taken over from another is tracked from now on only
     if (Status done = ram->start_tracking(kClient); !done) {
       stop(machine);
       return done;

@@ -11,6 +11,7 @@
 #include "control/trace_readers.h"
 #include "machine/explain.h"
 #include "machine/guest_tree.h"
+#include "machine/transfer.h"
 
 namespace solder::control {
 
@@ -28,8 +29,16 @@ Json done() {
 Result<std::unique_ptr<Server>> Server::create(const Options& options) {
   std::unique_ptr<Server> server(new Server(options));
   server->tracer_ = std::make_unique<Tracer>();
-  if (!options.trace_file.empty())
-    server->tracer_->subscribe({}, SOLDER_TRY(FileTraceReader::open(options.trace_file)));
+  if (options.trace_kernel) {
+    if (options.trace_file.empty()) return fail("--trace-kernel", "there is no trace", "add --trace FILE");
+    SOLDER_TRY_STATUS(server->check_kernel_trace());
+  }
+  if (!options.trace_file.empty()) {
+    TraceFilter all;
+    all.kernel = options.trace_kernel;
+    auto file = SOLDER_TRY(FileTraceReader::open(options.trace_file));
+    SOLDER_TRY_STATUS(server->tracer_->subscribe(std::move(all), std::move(file)));
+  }
   if (!options.socket.empty())
     server->socket_ = SOLDER_TRY(host::LineServer::listen("--control " + options.socket, options.socket, *server));
   if (server->socket_) SOLDER_TRY_STATUS(server->socket_->start());
@@ -39,6 +48,11 @@ Result<std::unique_ptr<Server>> Server::create(const Options& options) {
 Server::~Server() {
   // The tracer's thread sends to the socket, and the socket's thread asks the tracer: first the one that answers.
   tracer_->close();
+  {
+    const std::lock_guard guard(mutex_);
+    ending_ = true;
+    changed_.notify_all();
+  }
   socket_.reset();
 }
 
@@ -54,6 +68,7 @@ void Server::machine_starts(machine::Machine& machine, machine::Control& control
 void Server::machine_stops(machine::Machine& machine) {
   (void)machine;
   const std::lock_guard guard(mutex_);
+  dirty_.machine_stops();
   machine_ = nullptr;
   control_ = nullptr;
 }
@@ -61,6 +76,13 @@ void Server::machine_stops(machine::Machine& machine) {
 void Server::machine_goes(machine::Machine& machine) {
   (void)machine;
   tracer_->detach();
+}
+
+void Server::irqchip_moved(const Status& status) {
+  const std::lock_guard guard(mutex_);
+  moved_ = status;
+  if (status) paused_ = true;
+  changed_.notify_all();
 }
 
 void Server::line(Client client, std::string_view text) {
@@ -100,10 +122,11 @@ Result<Json> Server::answer(Client client, const Request& request) {
       Entry{"status", &Server::status},       Entry{"irq", &Server::irq},     Entry{"tree", &Server::tree},
       Entry{"explain", &Server::explain},     Entry{"pause", &Server::pause}, Entry{"resume", &Server::resume},
       Entry{"powerdown", &Server::powerdown}, Entry{"reset", &Server::reset}, Entry{"quit", &Server::quit},
-      Entry{"read", &Server::read},           Entry{"write", &Server::write},
+      Entry{"read", &Server::read},           Entry{"write", &Server::write}, Entry{"dirty", &Server::dirty},
   };
   // Without the lock: the tracer outlives machines, and ends a trace without asking for one.
   if (request.name() == "trace-stop") return trace_stop(client, request);
+  if (request.name() == "irqchip") return irqchip(request);
   const std::lock_guard guard(mutex_);
   if (machine_ == nullptr) return fail("", "the machine is starting, restarting or ending", "ask again");
   if (request.name() == "trace") return trace(client, request);
@@ -112,7 +135,7 @@ Result<Json> Server::answer(Client client, const Request& request) {
   std::string known;
   for (const Entry& entry : kEntries) known += fmt::format("{}, ", entry.name);
   return fail("do", fmt::format("there is no request \"{}\"", request.name().substr(0, 100)),
-              "there are: " + known + "trace, trace-stop");
+              "there are: " + known + "irqchip, trace, trace-stop");
 }
 
 Result<Json> Server::status(const Request& request) {
@@ -146,8 +169,7 @@ Result<Json> Server::pause(const Request& request) {
   SOLDER_TRY_STATUS(request.only({}));
   if (!paused_) {
     machine_->fabric().cpus.pause();
-    machine_->fabric().clock.pause();
-    machine_->fabric().timers.clock_changed();
+    machine::pause_time(*machine_);
   }
   paused_ = true;
   return Json{{"uptime_ns", machine_->fabric().clock.now()}};
@@ -156,12 +178,26 @@ Result<Json> Server::pause(const Request& request) {
 Result<Json> Server::resume(const Request& request) {
   SOLDER_TRY_STATUS(request.only({}));
   if (paused_) {
-    machine_->fabric().clock.resume();
-    machine_->fabric().timers.clock_changed();
+    machine::resume_time(*machine_);
     machine_->fabric().cpus.resume();
   }
   paused_ = false;
   return Json{{"uptime_ns", machine_->fabric().clock.now()}};
+}
+
+// Another machine takes the place of this one meanwhile, so the lock is not held.
+Result<Json> Server::irqchip(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({"mode"}));
+  const std::string mode = SOLDER_TRY(request.text("mode"));
+  std::unique_lock lock(mutex_);
+  if (machine_ == nullptr) return fail("", "the machine is starting, restarting or ending", "ask again");
+  if (!paused_) return fail("irqchip", "the machine is running", "pause it first");
+  moved_.reset();
+  control_->request_irqchip(mode);
+  changed_.wait(lock, [&] { return moved_ || ending_; });
+  if (!moved_) return fail("irqchip", "the machine has ended");
+  SOLDER_TRY_STATUS(*moved_);
+  return Json{{"mode", mode}};
 }
 
 Result<Json> Server::powerdown(const Request& request) {
@@ -233,8 +269,20 @@ Result<Json> Server::write(const Request& request) {
   return done();
 }
 
+Status Server::check_kernel_trace() const {
+  if (options_.accelerator == "kvm") return {};
+  return fail("--kernel",
+              fmt::format("the machine runs under the accelerator {}: KVM's tracepoints say nothing of it",
+                          options_.accelerator),
+              "leave it out, or use --accel kvm");
+}
+
+Result<Json> Server::dirty(const Request& request) {
+  return dirty_.answer(*machine_, request);
+}
+
 Result<Json> Server::trace(Client client, const Request& request) {
-  SOLDER_TRY_STATUS(request.only({"nodes", "count", "reads", "writes"}));
+  SOLDER_TRY_STATUS(request.only({"nodes", "count", "reads", "writes", "kernel"}));
   TraceFilter filter;
   for (const std::string& name : SOLDER_TRY(request.texts("nodes")))
     filter.nodes.push_back(SOLDER_TRY(find_node(machine_->tree(), name))->path());
@@ -242,10 +290,14 @@ Result<Json> Server::trace(Client client, const Request& request) {
   std::erase_if(filter.nodes, [](const std::string& path) { return path.empty() || path == "/"; });
   filter.reads = SOLDER_TRY(request.flag("reads", true));
   filter.writes = SOLDER_TRY(request.flag("writes", true));
+  filter.kernel = SOLDER_TRY(request.flag("kernel", false));
+  if (filter.kernel) SOLDER_TRY_STATUS(check_kernel_trace());
   const u64 count = SOLDER_TRY(request.number("count", 0));
   end_trace(client);
-  Json reply = {{"nodes", filter.nodes}, {"kernel", Tracer::kernel_trace()}};
-  traces_[client] = tracer_->subscribe(std::move(filter), std::make_unique<SocketTraceReader>(*socket_, client, count));
+  Json reply = {{"nodes", filter.nodes},
+                {"kernel", filter.kernel ? "the kernel's tracepoints of KVM are merged in" : Tracer::kernel_trace()}};
+  auto reader = std::make_unique<SocketTraceReader>(*socket_, client, count);
+  traces_[client] = SOLDER_TRY(tracer_->subscribe(std::move(filter), std::move(reader)));
   return reply;
 }
 

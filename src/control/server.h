@@ -1,12 +1,15 @@
 /// The control socket of a run: requests are lines of JSON, and so are replies. docs/control.md is its reference.
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
+#include "control/dirty.h"
 #include "control/request.h"
 #include "control/trace.h"
 #include "host/line_server.h"
@@ -18,10 +21,11 @@ namespace solder::control {
 class Server final : public machine::RunWatcher, private host::LineServer::Handler {
  public:
   struct Options {
-    std::string socket;       ///< --control; empty: none
-    std::string trace_file;   ///< --trace: the whole trace from the start; empty: none
-    std::string accelerator;  ///< its name
-    std::string reason;       ///< why this one
+    std::string socket;         ///< --control; empty: none
+    std::string trace_file;     ///< --trace: the whole trace from the start; empty: none
+    std::string accelerator;    ///< its name
+    std::string reason;         ///< why this one
+    bool trace_kernel = false;  ///< --trace-kernel: KVM's tracepoints in the file too
   };
   /// Errors: a socket or a file that cannot be had.
   [[nodiscard]] static Result<std::unique_ptr<Server>> create(const Options& options);
@@ -31,6 +35,7 @@ class Server final : public machine::RunWatcher, private host::LineServer::Handl
   void machine_starts(machine::Machine& machine, machine::Control& control) override;
   void machine_stops(machine::Machine& machine) override;
   void machine_goes(machine::Machine& machine) override;
+  void irqchip_moved(const Status& status) override;
 
  private:
   using Client = host::LineServer::Client;
@@ -53,8 +58,11 @@ class Server final : public machine::RunWatcher, private host::LineServer::Handl
   Result<Json> quit(const Request& request);
   Result<Json> read(const Request& request);
   Result<Json> write(const Request& request);
+  Result<Json> dirty(const Request& request);
+  Result<Json> irqchip(const Request& request);
   Result<Json> trace(Client client, const Request& request);
   Result<Json> trace_stop(Client client, const Request& request);
+  [[nodiscard]] Status check_kernel_trace() const;
   Result<memory::AddressSpace*> space(const Request& request);
   void end_trace(Client client);
 
@@ -65,6 +73,10 @@ class Server final : public machine::RunWatcher, private host::LineServer::Handl
   machine::Control* control_ = nullptr;
   u64 starts_ = 0;
   bool paused_ = false;
+  DirtyWatch dirty_;
+  bool ending_ = false;
+  std::optional<Status> moved_;  // what became of the last irqchip
+  std::condition_variable changed_;
   std::map<Client, Tracer::Id> traces_;  // the socket's thread only
   std::function<void()> after_;          // … what to do when the reply is on its way
   std::unique_ptr<host::LineServer> socket_;

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "control/kernel_record.h"
+#include "control/kernel_session.h"
 #include "control/trace_ring.h"
 #include "machine/machine.h"
 
@@ -21,7 +23,13 @@ struct TraceFilter {
   std::vector<std::string> nodes;  ///< paths; with what is below them. None: all
   bool reads = true;
   bool writes = true;
+  bool kernel = false;  ///< KVM's tracepoints too
   [[nodiscard]] bool takes(const memory::IoAccess& access) const;
+  /// With nodes named, or only one of reads and writes wanted, what is no access is left out.
+  [[nodiscard]] bool takes(const KernelRecord& record) const;
+
+ private:
+  [[nodiscard]] bool takes_node(const std::string& path) const;
 };
 
 /// Called on the tracer's thread. Returning false ends the subscription.
@@ -29,6 +37,7 @@ class TraceReader {
  public:
   virtual ~TraceReader() = default;
   virtual bool record(const TraceRecord& record) = 0;
+  virtual bool kernel(const KernelRecord& record) = 0;
   /// So many records were lost since the last one, because the rings were full.
   virtual bool dropped(u64 count) = 0;
   /// After each batch.
@@ -51,7 +60,8 @@ class Tracer final : public memory::IoObserver {
   void close();
 
   using Id = u64;
-  Id subscribe(TraceFilter filter, std::unique_ptr<TraceReader> reader);
+  /// Errors: the kernel's part is wanted, and cannot be had.
+  [[nodiscard]] Result<Id> subscribe(TraceFilter filter, std::unique_ptr<TraceReader> reader);
   void unsubscribe(Id id);
 
   // memory::IoObserver
@@ -68,7 +78,13 @@ class Tracer final : public memory::IoObserver {
   };
   void observe_machine();
   void loop();
-  void drain();
+  // Takes what has come. `all`: also what the kernel's part may still have something older to.
+  void drain(bool all = false);
+  void deliver(u64 lost, u64 until);
+  void take_kernel_samples(u64& lost);
+  [[nodiscard]] bool wants_kernel() const;
+  void follow_threads();
+  void release_cpus();
 
   std::mutex mutex_;
   std::condition_variable changed_;
@@ -77,7 +93,14 @@ class Tracer final : public memory::IoObserver {
   bool observing_ = false;
   bool stopping_ = false;
   Id next_ = 1;
+  // Not yet handed out: with the kernel's part, the last moments wait until all threads' records of them are there.
   std::vector<TraceRecord> batch_;
+  std::vector<KernelRecord> kernel_batch_;
+  std::vector<KernelSample> samples_;
+  std::unique_ptr<KernelSession> session_;
+  std::optional<KernelReport> report_;  // of the machine
+  u32 rounds_ = 0;                      // of the loop since threads were looked for
+  u32 held_ = 0;                        // rounds for which a machine's CPUs may still be held before their first step
   std::thread thread_;
   // Read by CPUs while they are observed; changed only while nobody is.
   std::vector<std::unique_ptr<TraceRing>> rings_;  // one for each CPU

@@ -26,6 +26,11 @@ bool FileTraceReader::record(const TraceRecord& record) {
   return true;
 }
 
+bool FileTraceReader::kernel(const KernelRecord& record) {
+  fmt::print(file_, "{}\n", kernel_text(record));
+  return true;
+}
+
 bool FileTraceReader::dropped(u64 count) {
   fmt::print(file_, "({} accesses were too fast for the trace and are missing)\n", count);
   return true;
@@ -45,7 +50,15 @@ bool SocketTraceReader::say_lost() {
 }
 
 bool SocketTraceReader::record(const TraceRecord& record) {
-  if (!say_lost() || !socket_.offer(client_, dump(trace_json(record)))) {
+  return offer(trace_json(record));
+}
+
+bool SocketTraceReader::kernel(const KernelRecord& record) {
+  return offer(kernel_json(record));
+}
+
+bool SocketTraceReader::offer(const nlohmann::json& line) {
+  if (!say_lost() || !socket_.offer(client_, dump(line))) {
     ++lost_;
     ++all_lost_;
     return true;

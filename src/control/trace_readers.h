@@ -19,6 +19,7 @@ class FileTraceReader final : public TraceReader {
   FileTraceReader(const FileTraceReader&) = delete;
   FileTraceReader& operator=(const FileTraceReader&) = delete;
   bool record(const TraceRecord& record) override;
+  bool kernel(const KernelRecord& record) override;
   bool dropped(u64 count) override;
   void flush() override;
 
@@ -35,10 +36,12 @@ class SocketTraceReader final : public TraceReader {
   SocketTraceReader(host::LineServer& socket, host::LineServer::Client client, u64 count)
       : socket_(socket), client_(client), count_(count) {}
   bool record(const TraceRecord& record) override;
+  bool kernel(const KernelRecord& record) override;
   bool dropped(u64 count) override;
 
  private:
   bool say_lost();
+  bool offer(const nlohmann::json& line);
   host::LineServer& socket_;
   host::LineServer::Client client_;
   u64 count_;

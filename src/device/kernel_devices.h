@@ -36,6 +36,12 @@ class KernelDevices {
   [[nodiscard]] virtual Status finish() { return {}; }
   /// Called by the machine once: the routing table that the kernel mirrors.
   virtual void connect(interrupt::RoutingTable& routes) = 0;
+  /// The machine's clock stands still from now on, and no CPU runs: so do the kernel's timers and what CPUs read the
+  /// time from, as far as the kernel lets it. Ends with `resume_time`, before CPUs run.
+  virtual void pause_time() {}
+  virtual void resume_time() {}
+  /// What of the kernel's state is no device's and no CPU's: its clocks. Time does not stand still (`pause_time`).
+  virtual void state(Archive& archive) { (void)archive; }
 };
 
 }  // namespace solder::device

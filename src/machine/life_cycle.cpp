@@ -13,6 +13,8 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "machine/shorthand.h"
+#include "machine/transfer.h"
 
 namespace solder::machine {
 
@@ -69,7 +71,8 @@ Control::Control() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
 void Control::request(End end) {
   const std::lock_guard guard(mutex_);
   // The first request wins, except that a fault is never hidden, and that who wants out need not ask twice.
-  if (ended_ && end.reason != EndReason::fault && (end.reason != EndReason::quit || end_.reason == EndReason::fault))
+  if (ended_ && end_.reason != EndReason::irqchip && end.reason != EndReason::fault &&
+      (end.reason != EndReason::quit || end_.reason == EndReason::fault))
     return;
   ended_ = true;
   end_ = std::move(end);
@@ -90,6 +93,10 @@ void Control::request_quit() {
   request({EndReason::quit, {}, 0});
 }
 
+void Control::request_irqchip(std::string mode) {
+  request({EndReason::irqchip, std::move(mode), 0});
+}
+
 Control::End Control::wait(int signal_fd) {
   while (true) {
     {
@@ -106,42 +113,125 @@ Control::End Control::wait(int signal_fd) {
 
 void Control::clear() {
   const std::lock_guard guard(mutex_);
-  if (ended_ && end_.reason != EndReason::reset) return;
+  if (ended_ && end_.reason != EndReason::reset && end_.reason != EndReason::irqchip) return;
   ended_ = false;
   end_ = {};
   u64 count = 0;
   [[maybe_unused]] const auto got = ::read(event_.get(), &count, sizeof count);
 }
 
+namespace {
+
+// What a run has of a machine.
+struct Built {
+  std::unique_ptr<tree::Tree> edited;  // none: the run's own
+  std::unique_ptr<Plan> plan;
+  std::unique_ptr<Machine> machine;
+};
+
+class Run {
+ public:
+  Run(const tree::Tree& tree, const cpu::AcceleratorFactory& accelerator, const RunOptions& options)
+      : tree_(tree), accelerator_(accelerator), options_(options) {}
+
+  Result<Control::End> run() {
+    bool first = true;
+    while (true) {
+      auto one = SOLDER_TRY(accelerator_());
+      built_.plan = std::make_unique<Plan>(SOLDER_TRY(make_plan(tree(), true, one->kernel_devices())));
+      // Read once; a machine whose CPUs run no code boots nothing, unless it is told to.
+      if (!files_ && (one->runs_code() || names_kernel(tree_))) files_ = SOLDER_TRY(BootFiles::read(tree_));
+      built_.machine = SOLDER_TRY(Machine::build(tree(), *built_.plan, std::move(one), backends_, control_));
+      if (first) announce(*built_.machine);
+      first = false;
+      cpu::EntryState entry;
+      if (files_) entry = SOLDER_TRY(load_guest(*built_.machine, *files_));
+      if (options_.watcher != nullptr) options_.watcher->machine_starts(*built_.machine, control_);
+      built_.machine->run(entry);
+      Control::End end = control_.wait(signals_.fd());
+      while (end.reason == EndReason::irqchip) {
+        SOLDER_TRY_STATUS(move_irqchip(end.text));
+        end = control_.wait(signals_.fd());
+      }
+      if (options_.watcher != nullptr) {
+        options_.watcher->machine_stops(*built_.machine);
+        options_.watcher->irqchip_moved(fail("irqchip", "the machine ends or starts anew"));
+      }
+      built_.machine->stop();
+      if (options_.watcher != nullptr) options_.watcher->machine_goes(*built_.machine);
+      print_statistics(*built_.machine);
+      if (end.reason == EndReason::fault) return fail("", "internal fault: " + end.text, "please report this");
+      if (end.reason != EndReason::reset || options_.no_reboot) return end;
+      built_.machine.reset();
+      control_.clear();
+    }
+  }
+
+ private:
+  [[nodiscard]] const tree::Tree& tree() const { return built_.edited ? *built_.edited : tree_; }
+
+  // Errors: the machine is lost.
+  Status move_irqchip(const std::string& mode) {
+    control_.clear();
+    auto edited = edited_tree(mode);
+    if (!edited) {
+      if (options_.watcher != nullptr) options_.watcher->irqchip_moved(std::unexpected(edited.error()));
+      return {};
+    }
+    if (options_.watcher != nullptr) options_.watcher->machine_stops(*built_.machine);
+    built_.machine->fabric().cpus.pause();
+    pause_time(*built_.machine);
+    built_.machine->stop();
+    const MachineState state = SOLDER_TRY(save_state(*built_.machine));
+    if (options_.watcher != nullptr) options_.watcher->machine_goes(*built_.machine);
+    auto memory = built_.machine->take_memory();
+    built_.machine.reset();
+    built_.edited = std::move(*edited);
+    auto one = SOLDER_TRY(accelerator_());
+    built_.plan = std::make_unique<Plan>(SOLDER_TRY(make_plan(tree(), true, one->kernel_devices())));
+    built_.machine =
+        SOLDER_TRY(Machine::build(tree(), *built_.plan, std::move(one), backends_, control_, std::move(memory)));
+    SOLDER_TRY_STATUS(load_state(*built_.machine, state));
+    if (options_.watcher != nullptr) {
+      options_.watcher->machine_starts(*built_.machine, control_);
+      options_.watcher->irqchip_moved({});
+    }
+    return {};
+  }
+
+  // The tree of the machine in the other mode. Errors: there can be no such machine; found out on one that opens no
+  // backends and goes away again.
+  Result<std::unique_ptr<tree::Tree>> edited_tree(const std::string& mode) {
+    Shorthand shorthand;
+    shorthand.irqchip = mode;
+    auto edited = SOLDER_TRY(apply_shorthand(tree().clone(), shorthand));
+    auto accelerator = SOLDER_TRY(accelerator_());
+    const Plan plan = SOLDER_TRY(make_plan(*edited, true, accelerator->kernel_devices()));
+    // The records of other CPUs' states do not say yet who waits for its start.
+    for (const tree::Node* node : plan.with_role(Role::cpu))
+      if (!node->is_compatible("x86-64"))
+        return fail("irqchip", "only machines with x86-64 CPUs move their interrupt controllers");
+    Backends dry({}, true);
+    Control nobody;
+    SOLDER_TRY_STATUS(Machine::build(*edited, plan, std::move(accelerator), dry, nobody));
+    return edited;
+  }
+
+  const tree::Tree& tree_;
+  const cpu::AcceleratorFactory& accelerator_;
+  const RunOptions& options_;
+  const StopSignals signals_;
+  std::optional<BootFiles> files_;
+  Control control_;
+  Backends backends_{{.quit = [this] { control_.request_quit(); }}};
+  Built built_;
+};
+
+}  // namespace
+
 Result<Control::End> run_machine(const tree::Tree& tree, const cpu::AcceleratorFactory& accelerator,
                                  const RunOptions& options) {
-  // Read once; a machine whose CPUs run no code boots nothing, unless it is told to.
-  std::optional<BootFiles> files;
-  const StopSignals signals;
-  Control control;
-  Backends backends({.quit = [&control] { control.request_quit(); }});
-  bool first = true;
-  while (true) {
-    auto one = SOLDER_TRY(accelerator());
-    const Plan plan = SOLDER_TRY(make_plan(tree, true, one->kernel_devices()));
-    if (!files && (one->runs_code() || names_kernel(tree))) files = SOLDER_TRY(BootFiles::read(tree));
-    auto machine = SOLDER_TRY(Machine::build(tree, plan, std::move(one), backends, control));
-    if (first) announce(*machine);
-    first = false;
-    cpu::EntryState entry;
-    if (files) entry = SOLDER_TRY(load_guest(*machine, *files));
-    if (options.watcher != nullptr) options.watcher->machine_starts(*machine, control);
-    machine->run(entry);
-    Control::End end = control.wait(signals.fd());
-    if (options.watcher != nullptr) options.watcher->machine_stops(*machine);
-    machine->stop();
-    if (options.watcher != nullptr) options.watcher->machine_goes(*machine);
-    print_statistics(*machine);
-    if (end.reason == EndReason::fault) return fail("", "internal fault: " + end.text, "please report this");
-    if (end.reason != EndReason::reset || options.no_reboot) return end;
-    machine.reset();
-    control.clear();
-  }
+  return Run(tree, accelerator, options).run();
 }
 
 }  // namespace solder::machine

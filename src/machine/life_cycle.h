@@ -14,7 +14,8 @@
 
 namespace solder::machine {
 
-enum class EndReason : u8 { shutdown, reset, quit, signal, fault };
+/// `irqchip` is no end of the run: a user wants the interrupt controllers elsewhere.
+enum class EndReason : u8 { shutdown, reset, quit, signal, fault, irqchip };
 
 /// Hears the guest's requests; the thread in `wait` acts on the first one.
 class Control final : public cpu::MachineControl {
@@ -25,15 +26,17 @@ class Control final : public cpu::MachineControl {
   void report_fault(std::string text) override;
   /// Ctrl-A x.
   void request_quit();
+  /// The machine's interrupt controllers move to `mode` (Shorthand::irqchip). RunWatcher::irqchip_moved tells the end.
+  void request_irqchip(std::string mode);
 
   struct End {
     EndReason reason = EndReason::shutdown;
-    std::string text;  ///< of a fault
+    std::string text;  ///< of a fault; the mode of irqchip
     int signal = 0;
   };
   /// Waits for the first request, or for a signal of `signal_fd` (a signalfd; -1: none).
   [[nodiscard]] End wait(int signal_fd);
-  /// Forgets a reset: a new machine starts. Other requests stay.
+  /// Forgets a reset or irqchip, which were done. Other requests stay.
   void clear();
 
  private:
@@ -54,6 +57,9 @@ class RunWatcher {
   virtual void machine_stops(Machine& machine) = 0;
   /// It has stopped: nothing in it runs. It goes when this returns.
   virtual void machine_goes(Machine& machine) = 0;
+  /// A Control::request_irqchip was carried out: a new machine has started, paused. Or it was not: nothing has changed,
+  /// or the machine stops (then this is told also when nobody asked).
+  virtual void irqchip_moved(const Status& status) { (void)status; }
 };
 
 struct RunOptions {

@@ -35,10 +35,11 @@ Machine::~Machine() {
 
 Result<std::unique_ptr<Machine>> Machine::build(const tree::Tree& tree, const Plan& plan,
                                                 std::unique_ptr<cpu::Accelerator> accelerator, Backends& backends,
-                                                cpu::MachineControl& control) {
+                                                cpu::MachineControl& control,
+                                                std::vector<std::unique_ptr<memory::Ram>> memory) {
   std::unique_ptr<Machine> machine(new Machine(tree, plan, control));
   machine->fabric_->accelerator = std::move(accelerator);
-  SOLDER_TRY_STATUS(machine->add_memory());
+  SOLDER_TRY_STATUS(machine->add_memory(std::move(memory)));
   SOLDER_TRY_STATUS(machine->choose_backends());
   SOLDER_TRY_STATUS(machine->add_cpus());
   SOLDER_TRY_STATUS(machine->add_devices(backends));
@@ -51,7 +52,7 @@ Result<std::unique_ptr<Machine>> Machine::build(const tree::Tree& tree, const Pl
   return machine;
 }
 
-Status Machine::add_memory() {
+Status Machine::add_memory(std::vector<std::unique_ptr<memory::Ram>> memory) {
   for (const tree::Node* node : plan_.with_role(Role::memory)) {
     const auto ranges = SOLDER_TRY(tree::translate_reg(fabric_->tree, *node));
     for (u32 i = 0; i < ranges.size(); ++i) {
@@ -60,7 +61,11 @@ Status Machine::add_memory() {
       if (ranges[i].size % memory::kPageSize != 0 || ranges[i].address % memory::kPageSize != 0)
         return fail(node->place("reg"), fmt::format("entry {} is not made of whole 4 KiB pages: {:#x} bytes at {:#x}",
                                                     i, ranges[i].size, ranges[i].address));
-      auto ram = memory::Ram::create(node->path(), ranges[i].size);
+      const auto kept = std::ranges::find_if(memory, [&](const auto& block) {
+        return block != nullptr && block->name() == node->path() && block->size() == ranges[i].size;
+      });
+      auto ram = kept != memory.end() ? Result<std::unique_ptr<memory::Ram>>(std::move(*kept))
+                                      : memory::Ram::create(node->path(), ranges[i].size);
       if (!ram) return fail(node->place("reg"), ram.error().what, ram.error().fix);
       SOLDER_TRY_STATUS(placer_.place(*node, i, ranges[i], ram->get(), nullptr));
       fabric_->rams.push_back(std::move(*ram));

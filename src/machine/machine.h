@@ -21,10 +21,12 @@ class StubWindow;
 class Machine {
  public:
   /// Builds in phases: RAM, CPUs, every device, then windows and wires, then `start()` of every device.
-  /// `tree`, `plan`, `backends` and `control` outlive the machine.
+  /// `tree`, `plan`, `backends` and `control` outlive the machine. `memory`: of a machine of the same memory nodes,
+  /// which this one goes on with.
   [[nodiscard]] static Result<std::unique_ptr<Machine>> build(const tree::Tree& tree, const Plan& plan,
                                                               std::unique_ptr<cpu::Accelerator> accelerator,
-                                                              Backends& backends, cpu::MachineControl& control);
+                                                              Backends& backends, cpu::MachineControl& control,
+                                                              std::vector<std::unique_ptr<memory::Ram>> memory = {});
   ~Machine();
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
@@ -33,6 +35,8 @@ class Machine {
   void run(const cpu::EntryState& entry);
   /// Stops CPUs, then devices. Idempotent.
   void stop();
+  /// What `build` takes for the next machine. After `stop`; this machine only goes away after it.
+  [[nodiscard]] std::vector<std::unique_ptr<memory::Ram>> take_memory() { return std::move(fabric_->rams); }
   /// Presses the power button where there is one.
   bool press_power_button();
 
@@ -52,7 +56,7 @@ class Machine {
 
  private:
   Machine(const tree::Tree& tree, const Plan& plan, cpu::MachineControl& control);
-  Status add_memory();
+  Status add_memory(std::vector<std::unique_ptr<memory::Ram>> memory);
   Status choose_backends();
   Status add_cpus();
   Status add_devices(Backends& backends);

@@ -125,7 +125,13 @@ class Mc146818 final : public device::Device {
   void state(device::Archive& archive) override {
     archive("index", index_)("memory", memory_)("flags", flags_)("ahead", ahead_)("phase", phase_)(
         "weekday", weekday_ahead_)("seen", seen_);
+    // A machine that goes on with this record may have begun to count at another hour of the host.
+    i64 wall = wall_;
+    archive("wall", wall);
     if (archive.mode() != device::Archive::Mode::load) return;
+    // Far outside of what `ahead_` is held within below, and within 64 bits.
+    ahead_ = std::clamp(ahead_, 2 * kFirstSecond, 2 * kLastSecond);
+    ahead_ += std::clamp(wall, kFirstSecond, kLastSecond) - wall_;
     index_ &= 0x7f;
     phase_ %= static_cast<u32>(kSecond);
     weekday_ahead_ %= 7;

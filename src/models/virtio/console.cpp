@@ -9,6 +9,9 @@ namespace solder::models::virtio {
 
 namespace {
 
+constexpr usize kMostPending = 1024;       // control messages that the driver has not taken
+constexpr usize kMostMessage = 64 * 1024;  // bytes of one
+
 constexpr u64 kMultiport = u64{1} << 1;
 constexpr u64 kEmergencyWrite = u64{1} << 2;
 constexpr u16 kQueueSize = 128;
@@ -74,6 +77,17 @@ class Console final : public Function {
     pending_.clear();
   }
 
+  void state(device::Archive& archive) override {
+    for (usize i = 0; i < open_.size(); ++i) {
+      bool open = open_[i];
+      archive("open", open);
+      open_[i] = open;
+    }
+    u32 count = static_cast<u32>(pending_.size());
+    archive("pending", count);
+    if (archive.mode() == device::Archive::Mode::load) pending_.assign(std::min<usize>(count, kMostPending), {});
+    for (std::vector<u8>& message : pending_) archive.bytes("message", message, kMostMessage);
+  }
   std::string describe() const override {
     return "console" + (backends_.empty() ? std::string() : ", " + backends_[0]->describe());
   }
@@ -164,7 +178,6 @@ class Console final : public Function {
     pending_.erase(pending_.begin(), pending_.begin() + static_cast<std::ptrdiff_t>(sent));
     transport_->used(kControlReceive);
     // A driver that never takes its messages must not make us hoard them.
-    constexpr usize kMostPending = 1024;
     if (pending_.size() > kMostPending) pending_.resize(kMostPending);
   }
 

@@ -53,6 +53,8 @@ class Function {
   /// Stop using guest memory. Called without the model's lock, so that completions can finish; then `reset` with it.
   virtual void quiesce() {}
   virtual void reset() {}
+  /// What it knows of its driver beyond the transport's state. After `quiesce`, or before anything else.
+  virtual void state(device::Archive& archive) { (void)archive; }
   [[nodiscard]] virtual std::string describe() const { return {}; }
 
  protected:

@@ -39,6 +39,10 @@ class VirtioMmio final : public device::Device, public Transport {
         queues_.back().layout.size = size;
       }
     }
+    look_ = time::Timer(ports.timers(), [this] {
+      const std::lock_guard guard(ports_.lock());
+      for (u32 i = 0; i < queues_.size(); ++i) notify(i);
+    });
     declare_identity();
     declare_queues();
     declare_config();
@@ -69,12 +73,24 @@ class VirtioMmio final : public device::Device, public Transport {
   }
 
   void stop() override {
+    look_.cancel();
     if (function_ != nullptr) function_->quiesce();
   }
 
   void state(device::Archive& a) override {
     a("status", status_)("device_features_select", device_select_)("driver_features_select", driver_select_);
     a("driver_features", driver_features_)("queue_select", queue_select_)("interrupt_status", interrupt_status_);
+    a("generation", generation_);
+    for (Slot& slot : queues_) {
+      a("layout", slot.layout)("ready", slot.ready)("queue", slot.queue);
+      if (slot.layout.size > slot.maximum) slot.layout.size = slot.maximum;
+      slot.ready = slot.ready && slot.queue.ready();
+    }
+    if (function_ != nullptr) function_->state(a);
+    if (a.mode() != device::Archive::Mode::load || !a.status()) return;
+    irq_.set(interrupt_status_ != 0);
+    // Notifications that were on their way are not in the record: the queues are looked at when time goes on.
+    look_.arm(ports_.clock().now());
   }
 
   std::string describe() const override {
@@ -272,6 +288,7 @@ class VirtioMmio final : public device::Device, public Transport {
   interrupt::LevelWire& irq_;
   std::unique_ptr<Function> function_;
   device::RegisterBlock* block_ = nullptr;
+  time::Timer look_;  // after loading
   std::vector<Slot> queues_;
   u32 status_ = 0;
   u32 device_select_ = 0;

@@ -78,6 +78,19 @@ void Queue::reset() {
   avail_wrap_ = used_wrap_ = true;
 }
 
+void Queue::state(device::Archive& archive) {
+  archive("layout", layout_)("ready", ready_)("next_avail", next_avail_)("next_used", next_used_);
+  archive("signalled_used", signalled_used_)("avail_wrap", avail_wrap_)("used_wrap", used_wrap_)("pushed", pushed_);
+  bool is_broken = !broken_.empty();
+  archive("broken", is_broken);
+  if (archive.mode() != device::Archive::Mode::load) return;
+  broken_ = is_broken ? "it was broken when it was saved" : "";
+  // What a driver could not have set: positions outside of a packed ring, a split ring of any size.
+  const bool sized = layout_.size != 0 && (layout_.packed || (layout_.size & (layout_.size - 1)) == 0);
+  if (!sized) ready_ = false;
+  if (layout_.packed && (next_avail_ >= layout_.size || next_used_ >= layout_.size)) ready_ = false;
+}
+
 bool Queue::fail(std::string why) {
   if (broken_.empty()) broken_ = std::move(why);
   return false;

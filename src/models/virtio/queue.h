@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/types.h"
+#include "device/archive.h"
 #include "memory/dma.h"
 
 namespace solder::models::virtio {
@@ -41,6 +42,11 @@ struct QueueLayout {
   bool packed = false;
   bool event_index = false;
   bool indirect = false;
+
+  void state(device::Archive& archive) {
+    archive("size", size)("descriptors", descriptors)("driver", driver)("device", device)("packed", packed)(
+        "event_index", event_index)("indirect", indirect);
+  }
 };
 
 /// The device's side of one queue. Not thread-safe: the model's lock serialises.
@@ -51,6 +57,8 @@ class Queue {
 
   void start(const QueueLayout& layout);
   void reset();
+  /// While no chain is with the device.
+  void state(device::Archive& archive);
   [[nodiscard]] bool ready() const { return ready_; }
   /// Why the queue cannot go on; empty while it can.
   [[nodiscard]] const std::string& broken() const { return broken_; }

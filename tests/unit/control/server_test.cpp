@@ -88,6 +88,23 @@ TEST(Control, PauseAndResumeMayBeRepeated) {
   EXPECT_EQ(run.ask({{"do", "status"}})["paused"], false);
 }
 
+TEST(Control, IrqchipWantsAPausedMachineWhoseControllersCanMove) {
+  Running run;
+  EXPECT_EQ(run.refuse({{"do", "irqchip"}, {"mode", "user"}}).what, "the machine is running");
+  run.ask({{"do", "pause"}});
+  const Error error = run.refuse({{"do", "irqchip"}, {"mode", "user"}});
+  EXPECT_NE(error.what.find("x86-64"), std::string::npos) << error.what;
+  EXPECT_FALSE(run.refuse({{"do", "irqchip"}, {"mode", "elsewhere"}}).what.empty());
+  EXPECT_FALSE(run.refuse({{"do", "irqchip"}}).what.empty());
+  EXPECT_EQ(run.ask({{"do", "status"}})["paused"], true) << "nothing has changed";
+  run.ask({{"do", "resume"}});
+  // A machine that is asked to move and ends at the same time answers.
+  run.ask({{"do", "pause"}});
+  run.ask({{"do", "quit"}});
+  (void)run.client->ask({{"do", "irqchip"}, {"mode", "user"}});
+  EXPECT_EQ(run.end(), machine::EndReason::quit);
+}
+
 TEST(Control, SurvivesAResetAndEndsTheRun) {
   Running run;
   run.ask({{"do", "pause"}});

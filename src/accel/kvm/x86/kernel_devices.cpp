@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <array>
 #include <optional>
+#include <utility>
 
 #include "accel/kvm/x86/irqchip_devices.h"
+#include "base/log.h"
 #include "models/apic/ioapic_state.h"
 #include "tree/resolve.h"
 
@@ -94,6 +96,25 @@ bool KernelControllers::knows(std::span<const std::string> compatibles) const {
 void KernelControllers::connect(interrupt::RoutingTable& routes) {
   routes_ = &routes;
   routes.set_kernel(&routing_);
+}
+
+void KernelControllers::pause_time() {
+  if (!paused_) paused_ = std::make_unique<PausedTime>(vm_, mode_ != IrqchipMode::user, timer_);
+}
+
+void KernelControllers::resume_time() {
+  if (const auto paused = std::exchange(paused_, nullptr)) paused->end();
+}
+
+void KernelControllers::state(device::Archive& archive) {
+  kvm_clock_data now{};
+  if (vm_.check(KVM_CAP_ADJUST_CLOCK) == 0 || !vm_.call(SOLDER_KVM(KVM_GET_CLOCK), &now)) now.clock = 0;
+  u64 clock = now.clock;
+  archive("kvmclock", clock);
+  if (archive.mode() != device::Archive::Mode::load || !archive.status() || clock == 0) return;
+  kvm_clock_data then{};
+  then.clock = clock;
+  if (const Status done = vm_.call(SOLDER_KVM(KVM_SET_CLOCK), &then); !done) log::warn(done.error().text());
 }
 
 Status KernelControllers::choose(const tree::Tree& tree, std::span<Candidate> candidates) {
@@ -191,6 +212,7 @@ Status KernelControllers::create(bool with_timer) {
       kvm_pit_config config{};
       config.flags = KVM_PIT_SPEAKER_DUMMY;  // with port 0x61
       SOLDER_TRY_STATUS(vm_.call(SOLDER_KVM(KVM_CREATE_PIT2), &config));
+      timer_ = true;
     }
   }
   routing_.enable();

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "accel/kvm/vm.h"
+#include "accel/kvm/x86/paused_time.h"
 #include "accel/kvm/x86/routes.h"
 #include "device/kernel_devices.h"
 
@@ -30,13 +31,19 @@ class KernelControllers final : public device::KernelDevices {
   [[nodiscard]] Status choose(const tree::Tree& tree, std::span<Candidate> candidates) override;
   [[nodiscard]] Result<std::unique_ptr<device::Device>> make(device::Ports& ports) override;
   void connect(interrupt::RoutingTable& routes) override;
+  void pause_time() override;
+  void resume_time() override;
+  /// kvmclock.
+  void state(device::Archive& archive) override;
 
  private:
   [[nodiscard]] Status create(bool with_timer);
   Vm& vm_;
   IrqchipMode mode_ = IrqchipMode::user;
   bool wide_ids_ = false;  // KVM_CAP_X2APIC_API: APIC IDs of 32 bits in messages and in x2APIC mode's saved state
+  bool timer_ = false;     // the i8254 is KVM's
   KernelRouting routing_;
+  std::unique_ptr<PausedTime> paused_;
   interrupt::RoutingTable* routes_ = nullptr;
 };
 

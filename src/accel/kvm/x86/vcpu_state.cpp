@@ -59,7 +59,11 @@ Status X86Vcpu::flush_state() {
   may_inject_ = false;  // unknown until KVM tells
   vector_.reset();
   nmi_.store(false, std::memory_order_seq_cst);
-  halted_ = !options_.kernel_lapic && state.mp.mp_state == KVM_MP_STATE_HALTED;
+  // What KVM already has for it ends a HLT; a local APIC in KVM would not have let it stay there.
+  const kvm_vcpu_events& events = state.events;
+  const bool has_event = events.nmi.pending != 0 || events.nmi.injected != 0 || events.interrupt.injected != 0 ||
+                         events.exception.pending != 0 || events.exception.injected != 0;
+  halted_ = !options_.kernel_lapic && state.mp.mp_state == KVM_MP_STATE_HALTED && !has_event;
   if (halted_) run_->page().if_flag = (state.regs.rflags >> 9 & 1) != 0 ? 1 : 0;
   return {};
 }

@@ -64,18 +64,14 @@ class CompilerImpl final : public Compiler {
 
   void link(u8* slot, const u8* target) override {
     const std::scoped_lock lock(links_mutex_);
-    const i32 relative = static_cast<i32>(target - (slot + 4));
-    std::atomic_ref<i32> place(*reinterpret_cast<i32*>(buffer_->writable(slot)));
-    originals_.try_emplace(slot, place.load(std::memory_order_relaxed));
-    place.store(relative, std::memory_order_release);
+    originals_.try_emplace(slot, patch(slot, static_cast<i32>(target - (slot + 4))));
   }
 
   void unlink(u8* slot) override {
     const std::scoped_lock lock(links_mutex_);
     const auto found = originals_.find(slot);
     if (found == originals_.end()) return;
-    std::atomic_ref<i32>(*reinterpret_cast<i32*>(buffer_->writable(slot)))
-        .store(found->second, std::memory_order_release);
+    patch(slot, found->second);
   }
 
   void kill(u8* entry) override {
@@ -97,6 +93,21 @@ class CompilerImpl final : public Compiler {
   [[nodiscard]] std::string disassemble(const Compiled& compiled) const override;
 
  private:
+  /// Replaces the displacement at `slot`, which a CPU may be about to read, and returns the old one. Its four bytes are
+  /// anywhere in an aligned word of eight (Assembler::align_rel32); what else is in there may change meanwhile.
+  i32 patch(u8* slot, i32 value) {
+    u8* at = buffer_->writable(slot);
+    const usize offset = reinterpret_cast<usize>(at) & 7;
+    const std::atomic_ref<u64> word(*reinterpret_cast<u64*>(at - offset));
+    const u64 mask = u64{0xffffffff} << (8 * offset);
+    u64 before = word.load(std::memory_order_relaxed);
+    u64 after = 0;
+    do {
+      after = (before & ~mask) | u64{static_cast<u32>(value)} << (8 * offset);
+    } while (!word.compare_exchange_weak(before, after, std::memory_order_release, std::memory_order_relaxed));
+    return static_cast<i32>(before >> (8 * offset));
+  }
+
   std::unique_ptr<Worker> borrow() {
     const std::scoped_lock lock(workers_mutex_);
     if (idle_.empty()) return std::make_unique<Worker>(config_);

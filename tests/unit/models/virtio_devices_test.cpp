@@ -98,6 +98,20 @@ TEST(VirtioMmio, AnEmptySlotHasNoDevice) {
   EXPECT_EQ(f.ports.read(0x08), 0U);
 }
 
+TEST(VirtioMmio, QueueNotifyIsADoorbellForEachQueue) {
+  FakeMachine machine;
+  FakePorts ports(machine);
+  ports.mutable_node().set_string("solder,virtio", "console");
+  const auto info = device::find_model(std::vector<std::string>{"virtio,mmio"});
+  const auto made = info->factory(ports);
+  ASSERT_TRUE(made) << made.error().text();
+  const memory::WriteHints* hints = ports.handler(0)->write_hints();
+  ASSERT_NE(hints, nullptr);
+  std::vector<memory::Doorbell> want;
+  for (u64 queue = 0; queue < 4; ++queue) want.push_back({0x50, 4, queue});  // 4.2.2: 32 bits, a queue's number
+  EXPECT_EQ(hints->doorbells, want);
+}
+
 TEST(VirtioMmio, RefusesFeaturesItDidNotOfferAndLegacyDrivers) {
   Fixture f("rng");
   f.build();
@@ -117,8 +131,8 @@ TEST(VirtioMmio, AnUnknownKindIsAnErrorThatListsTheKnown) {
 class VirtioTest : public ::testing::TestWithParam<bool> {};
 
 TEST_P(VirtioTest, BlockReadsAndWrites) {
-  Fixture f("block");
   MemoryDisk disk(1 << 20);
+  Fixture f("block");
   f.ports.disk_backend = &disk;
   f.bring_up(GetParam(), 1);
   EXPECT_EQ(f.ports.read(0x100, 4), (1U << 20) / 512);
@@ -164,8 +178,8 @@ TEST_P(VirtioTest, BlockReadsAndWrites) {
 }
 
 TEST_P(VirtioTest, BlockResetWaitsForRequestsInFlight) {
-  Fixture f("block");
   MemoryDisk disk(1 << 20);
+  Fixture f("block");
   f.ports.disk_backend = &disk;
   f.bring_up(GetParam(), 1);
   f.rings[0]->put<u32>(kData, 4);
@@ -179,8 +193,8 @@ TEST_P(VirtioTest, BlockResetWaitsForRequestsInFlight) {
 }
 
 TEST_P(VirtioTest, NetSendsAndReceivesWithItsHeader) {
-  Fixture f("net");
   FakeNetwork network;
+  Fixture f("net");
   f.ports.network_backend = &network;
   f.bring_up(GetParam(), 2, u64{1} << 5);
   auto& receive = *f.rings[0];
@@ -218,8 +232,8 @@ TEST_P(VirtioTest, RngFillsBuffers) {
 }
 
 TEST_P(VirtioTest, ConsoleOpensItsPortAndCarriesBytes) {
-  Fixture f("console");
   FakeCharDevice chardev;
+  Fixture f("console");
   f.ports.chardev_backend = &chardev;
   f.bring_up(GetParam(), 4, u64{1} << 1);
   const auto control = [&](u32 port, u16 event, u16 value) {
@@ -268,10 +282,10 @@ INSTANTIATE_TEST_SUITE_P(Rings, VirtioTest, ::testing::Bool(),
 
 TEST(VirtioMmio, RandomRegisterAccessesBreakNothing) {
   for (const char* kind : {"block", "net", "console", "rng"}) {
-    Fixture f(kind);
     MemoryDisk disk(1 << 16);
     FakeNetwork network;
     FakeCharDevice chardev;
+    Fixture f(kind);
     f.ports.disk_backend = &disk;
     f.ports.network_backend = &network;
     f.ports.chardev_backend = &chardev;

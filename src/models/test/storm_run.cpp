@@ -169,10 +169,11 @@ std::string StormRun::check() const {
 }
 
 void StormRun::print_table() const {
-  constexpr std::string_view kLine = "storm: {:22} {:>8} {:>10} {:>10} {:>6} {:>8} {:>8}";
-  log::note(fmt::format(kLine, "kind", "sources", "sent", "counted", "lost", "invented", "changes"));
+  constexpr std::string_view kLine = "storm: {:22} {:>8} {:>10} {:>10} {:>6} {:>8} {:>8} {:>10}";
+  log::note(fmt::format(kLine, "kind", "sources", "sent", "counted", "lost", "invented", "changes", "slowest ms"));
   for (u32 kind = 0; kind < static_cast<u32>(SourceKind::count); ++kind) {
     u64 many = 0, sent = 0, counted = 0, lost = 0, invented = 0, moves = 0;
+    std::chrono::nanoseconds slowest{0};
     for (const auto& source : sources_) {
       if (source->kind() != static_cast<SourceKind>(kind)) continue;
       const u64 here = source->counted(counters_);
@@ -182,10 +183,12 @@ void StormRun::print_table() const {
       lost += source->sent() > here ? source->sent() - here : 0;
       invented += here > source->sent() ? here - source->sent() : 0;
       moves += source->moves();
+      slowest = std::max(slowest, source->slowest());
     }
     if (many == 0) continue;
     if (static_cast<SourceKind>(kind) == SourceKind::level) invented += no_cause_.load();
-    log::note(fmt::format(kLine, kind_name(static_cast<SourceKind>(kind)), many, sent, counted, lost, invented, moves));
+    log::note(fmt::format(kLine, kind_name(static_cast<SourceKind>(kind)), many, sent, counted, lost, invented, moves,
+                          std::chrono::duration_cast<std::chrono::milliseconds>(slowest).count()));
   }
 }
 

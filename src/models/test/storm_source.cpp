@@ -75,6 +75,7 @@ void Source::send() {
   // Before the event: a change that starts after this look may meet it.
   moves_when_sent_ = moves_.load(std::memory_order_seq_cst);
   candidate_when_sent_ = current_.load(std::memory_order_relaxed);
+  sent_at_ = std::chrono::steady_clock::now();
   in_flight_ = true;
   sent_.fetch_add(1, std::memory_order_seq_cst);
   const u64 one = 1;
@@ -138,6 +139,8 @@ Source::Step Source::step(const Counters& counters, u64 limit) {
   if (in_flight_) {
     if (kind_ == SourceKind::resample && !resampled()) return Step::waits;
     in_flight_ = false;
+    const auto took = std::chrono::steady_clock::now() - sent_at_;
+    slowest_ = std::max(slowest_.load(), i64{std::chrono::nanoseconds(took).count()});
     if (!arrived(counters))
       return fail_with(
           fmt::format("misled: event {} of {} met another target than its route's, which did not change", sent, name_));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <optional>
 #include <span>
 #include <string>
@@ -81,6 +82,8 @@ class Source {
   [[nodiscard]] u64 counted() const { return counted_.load(std::memory_order_acquire); }
   [[nodiscard]] u64 moves() const { return moves_.load(std::memory_order_acquire) / 2; }
   [[nodiscard]] u64 counted(const Counters& counters) const;
+  /// The longest that it took from an event until its count was seen.
+  [[nodiscard]] std::chrono::nanoseconds slowest() const { return std::chrono::nanoseconds(slowest_.load()); }
   /// Whether the last event has not been counted, or its EOI has not come back.
   [[nodiscard]] bool in_flight() const { return in_flight_.load(std::memory_order_relaxed); }
   [[nodiscard]] u32 highest_slot() const;
@@ -109,6 +112,8 @@ class Source {
   std::atomic<u32> current_{0};
   // Written by the thread that steps.
   std::atomic<bool> in_flight_{false};
+  std::atomic<i64> slowest_{0};  // nanoseconds
+  std::chrono::steady_clock::time_point sent_at_;
   u64 moves_when_sent_ = 0;
   u32 candidate_when_sent_ = 0;
   std::vector<u64> seen_;  // by candidate: what was counted there

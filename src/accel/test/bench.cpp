@@ -193,6 +193,7 @@ TestBench::Answer TestBench::dispatch(Words& words) {
     return "";
   }
   std::vector<std::string_view> known;
+  known.reserve(std::size(kWidths) + std::size(kEntries));
   for (const Width& width : kWidths) known.push_back(width.name);
   for (const Entry& entry : kEntries) known.push_back(entry.name);
   return fail("", fmt::format("there is no command \"{}\"; there are: {}, reset, shutdown", verb.substr(0, 40),

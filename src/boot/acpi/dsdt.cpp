@@ -29,7 +29,7 @@ class Names {
       const std::string prefix = letters.substr(0, kept);
       u32& used = counts_[prefix];
       for (const u32 limit = power(4 - kept); used < limit;) {
-        const std::string name = prefix + digits(used++, 4 - kept);
+        std::string name = prefix + digits(used++, 4 - kept);
         if (taken_.insert(name).second) return name;
       }
     }

@@ -179,6 +179,8 @@ struct CtlCommand {
     } else if (what == "pause" || what == "resume") {
       fmt::print("{} at {:.6f} s of machine time\n", what == "pause" ? "paused" : "running",
                  seconds(reply, "uptime_ns"));
+    } else if (what == "irqchip") {
+      fmt::print("interrupt controllers: {}; the machine is paused\n", cell(reply, "mode"));
     } else if (what == "read") {
       if (width != 0) {
         fmt::print("{}\n", cell(reply, "value"));

@@ -81,7 +81,10 @@ void Server::machine_goes(machine::Machine& machine) {
 void Server::irqchip_moved(const Status& status) {
   const std::lock_guard guard(mutex_);
   moved_ = status;
-  if (status) paused_ = true;
+  if (status) {
+    paused_ = true;
+    --starts_;  // the guest has not been started anew
+  }
   changed_.notify_all();
 }
 

@@ -182,8 +182,9 @@ class Run {
     built_.machine->fabric().cpus.pause();
     pause_time(*built_.machine);
     built_.machine->stop();
-    const MachineState state = SOLDER_TRY(save_state(*built_.machine));
+    const auto saved = save_state(*built_.machine);
     if (options_.watcher != nullptr) options_.watcher->machine_goes(*built_.machine);
+    const MachineState& state = SOLDER_TRY(saved);
     auto memory = built_.machine->take_memory();
     built_.machine.reset();
     built_.edited = std::move(*edited);

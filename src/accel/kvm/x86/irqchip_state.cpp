@@ -60,8 +60,13 @@ void apply(const apic::LapicState& record, KernelLapic& to) {
   kvm_lapic_state& page = to.page;
   to.base = record.base;
   to.tsc_deadline = record.tsc_deadline;
-  if (record.waits_for_startup != waits(to.run_state))
-    to.run_state = record.waits_for_startup ? KVM_MP_STATE_INIT_RECEIVED : KVM_MP_STATE_RUNNABLE;
+  // The record does not tell a CPU that INIT has reached from one after power-on: both start by a start-up IPI, and to
+  // KVM's uninitialized one that IPI means nothing.
+  if (record.waits_for_startup) {
+    to.run_state = KVM_MP_STATE_INIT_RECEIVED;
+  } else if (waits(to.run_state)) {
+    to.run_state = KVM_MP_STATE_RUNNABLE;
+  }
   put(page, kId, record.x2apic() && to.wide_ids ? record.id : record.id << 24);
   put(page, kTpr, record.task_priority);
   put(page, kLdr, record.logical_destination);

@@ -221,6 +221,67 @@ TEST(Ram, ClientsClearTheirOwnBitsOnly) {
   EXPECT_FALSE(ram->dirty(DirtyClient::display, 0x2000));
 }
 
+/// An accelerator: refuses, or tells of one page at a time.
+class Source final : public DirtySource {
+ public:
+  Status tracking_changed(Ram& ram) override {
+    tracked.push_back(ram.tracking());
+    if (refuses) return fail("host", "cannot track");
+    return {};
+  }
+  Status collect(Ram& ram) override {
+    ram.mark_dirty(page++ * kPageSize, 1);
+    return {};
+  }
+  std::vector<bool> tracked;
+  bool refuses = false;
+  u64 page = 4;
+};
+
+TEST(Ram, AsksItsAcceleratorForWhatTheGuestWrote) {
+  auto ram = Ram::create("ram", 0x10000).value();
+  auto source = std::make_shared<Source>();
+  ram->set_dirty_source(source);
+  ASSERT_TRUE(ram->start_tracking(DirtyClient::migration));
+  EXPECT_EQ(source->tracked, std::vector<bool>{true});
+  ram->mark_written(0, 1);
+  ASSERT_TRUE(ram->collect_dirty());
+  EXPECT_EQ(ram->take_dirty(DirtyClient::migration, 0), 0b10001U);
+  ASSERT_TRUE(ram->start_tracking(DirtyClient::watch));
+  ram->stop_tracking(DirtyClient::watch);
+  EXPECT_TRUE(source->tracked.back()) << "one client is left";
+  ram->stop_tracking(DirtyClient::migration);
+  EXPECT_FALSE(source->tracked.back());
+  source->refuses = true;
+  const Status refused = ram->start_tracking(DirtyClient::migration);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().what, "cannot track");
+  EXPECT_FALSE(ram->tracking()) << "as before";
+  // An accelerator that has gone has nothing to tell.
+  source.reset();
+  ASSERT_TRUE(ram->start_tracking(DirtyClient::migration));
+  EXPECT_TRUE(ram->collect_dirty());
+  EXPECT_EQ(ram->take_dirty(DirtyClient::migration, 0), 0U);
+}
+
+class Nobody final : public IoObserver {
+ public:
+  void accessed(const IoAccess&) noexcept override {}
+};
+
+TEST(AddressSpace, TellsWhetherSomebodyWatches) {
+  AddressSpace space("memory");
+  std::vector<bool> told;
+  space.listen_observation([&](bool observed) {
+    told.push_back(observed);
+    EXPECT_EQ(space.observed(), observed);
+  });
+  Nobody observer;
+  space.observe(&observer);
+  space.observe(nullptr);
+  EXPECT_EQ(told, (std::vector<bool>{true, false}));
+}
+
 TEST(Ram, RejectsSizesThatAreNoPages) {
   EXPECT_FALSE(Ram::create("ram", 1000));
 }

@@ -1,7 +1,11 @@
 /// GICv3 without LPIs: one security state (GICD_CTLR.DS is 1), affinity routing always on.
 #pragma once
 
+#include <atomic>
+#include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "cpu/vcpu.h"
@@ -29,6 +33,8 @@ class GicV3 final : public device::Device,
   Result<Input> input(std::span<const u32> specifier, u32 cpu) override;
   void set_level(u32 pin, bool level) override;
   void pulse(u32 pin) override;
+  /// Of shared interrupts: told when a CPU deactivates one.
+  void watch_eoi(u32 pin, std::function<void()> watcher) override;
 
   [[nodiscard]] bool has(u32 encoding) const override;
   u64 read(u32 cpu, u32 encoding) override;
@@ -76,6 +82,8 @@ class GicV3 final : public device::Device,
   void end_of_interrupt(u32 cpu, u32 group, u32 id);
   void deactivate(u32 cpu, u32 id);
   void send_sgi(u32 cpu, u64 value, u32 group);
+  /// Before CPU `cpu` deactivates `id` by a write to EOIR, or to DIR: tells who watches. Without the lock.
+  void tell_end(u32 cpu, u32 id, bool by_dir);
 
   device::Ports& ports_;
   std::mutex& lock_;
@@ -87,6 +95,9 @@ class GicV3 final : public device::Device,
   std::vector<i32> targets_;  ///< the CPU each shared id goes to, -1 none
   u32 one_of_n_ = 0;          ///< how many have IROUTER.Interrupt_Routing_Mode set
   std::vector<std::unique_ptr<memory::MmioHandler>> windows_;
+  std::mutex watching_;
+  std::map<u32, std::function<void()>> watchers_;  // by id
+  std::atomic<bool> watched_{false};               // there are some
 };
 
 }  // namespace solder::models::gic

@@ -90,6 +90,12 @@ static void sources(void) {
     make(i < 16 ? EVENTFD : RAISED);
   }
   for (u32 i = 0; i < 4; ++i) level_wire(EDGE_WIRES + i / 2);
+  for (u32 i = EDGE_WIRES + 2; i < EDGE_WIRES + 4; ++i) {
+    causes_of[i] = 1U << next_cause;
+    target(i, CAUSE_SLOT + next_cause);
+  }
+  ++next_cause;
+  make(RESAMPLE);
 }
 
 void test_main(void) {

@@ -86,6 +86,41 @@ TEST_F(GicV3Test, LevelInterrupt) {
   EXPECT_FALSE(irq(2));
 }
 
+TEST_F(GicV3Test, TellsTheEndOfALevelBeforeItComesAgain) {
+  spi(kSpi, 0xa0);
+  u32 ends = 0;
+  bool asks = false;
+  gic->watch_eoi(kSpi, [&] {
+    ++ends;
+    EXPECT_FALSE(irq()) << "still active";
+    gic->set_level(kSpi, false);
+    if (asks) gic->set_level(kSpi, true);
+  });
+  gic->set_level(kSpi, true);
+  EXPECT_EQ(gic->read(0, kIar1), kSpi);
+  gic->write(0, kEoir1, kSpi);
+  EXPECT_EQ(ends, 1u);
+  EXPECT_FALSE(irq()) << "its source took the level back";
+  asks = true;
+  gic->set_level(kSpi, true);
+  EXPECT_EQ(gic->read(0, kIar1), kSpi);
+  gic->write(0, kEoir1, kSpi);
+  EXPECT_EQ(ends, 2u);
+  EXPECT_TRUE(irq()) << "it still asks";
+  // In two steps the second one is the end.
+  gic->write(0, kCtlr, 2);
+  EXPECT_EQ(gic->read(0, kIar1), kSpi);
+  gic->write(0, kEoir1, kSpi);
+  EXPECT_EQ(ends, 2u);
+  gic->write(0, kDir, kSpi);
+  EXPECT_EQ(ends, 3u);
+  gic->watch_eoi(kSpi, {});
+  EXPECT_EQ(gic->read(0, kIar1), kSpi);
+  gic->write(0, kEoir1, kSpi);
+  gic->write(0, kDir, kSpi);
+  EXPECT_EQ(ends, 3u);
+}
+
 TEST_F(GicV3Test, EdgeLatches) {
   spi(kSpi, 0xa0);
   dist(0xc00 + 4 * (kSpi / 16), 2u << (2 * (kSpi % 16)));

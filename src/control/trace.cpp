@@ -20,7 +20,7 @@ constexpr usize kRingRecords = 8192;
 constexpr auto kPeriod = std::chrono::milliseconds(5);
 // With the kernel's part. An access is recorded when it is over, under the time at which it began: what is younger than
 // this may still get something older in front of it.
-constexpr u64 kHoldBack = 3'000'000;
+constexpr u64 kHoldBack = 20'000'000;
 // New threads of this process are looked for every so many periods …
 constexpr u32 kRoundsBetweenLooks = 20;
 // … and CPUs that are about to start wait no longer than this for their perf events.

@@ -39,7 +39,8 @@ class KernelDevices {
   /// The machine's clock stands still from now on, and no CPU runs: so do the kernel's timers and what CPUs read the
   /// time from, as far as the kernel lets it. Ends with `resume_time`, before CPUs run.
   virtual void pause_time() {}
-  virtual void resume_time() {}
+  /// `saving`: nothing interrupts this machine any more, and its state is about to be read instead.
+  virtual void resume_time(bool saving) { (void)saving; }
   /// What of the kernel's state is no device's and no CPU's: its clocks. Time does not stand still (`pause_time`).
   virtual void state(Archive& archive) { (void)archive; }
 };

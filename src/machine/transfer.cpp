@@ -88,7 +88,7 @@ void resume_time(Machine& machine) {
   Fabric& fabric = machine.fabric();
   if (!fabric.clock.paused()) return;
   fabric.clock.resume();
-  if (auto* kernel = fabric.accelerator->kernel_devices()) kernel->resume_time();
+  if (auto* kernel = fabric.accelerator->kernel_devices()) kernel->resume_time(false);
   fabric.timers.clock_changed();
 }
 
@@ -98,7 +98,7 @@ Result<MachineState> save_state(Machine& machine) {
   out.now = fabric.clock.now();
   auto* kernel = fabric.accelerator->kernel_devices();
   // Timers are saved as they run, not as they were stopped.
-  if (kernel != nullptr) kernel->resume_time();
+  if (kernel != nullptr) kernel->resume_time(true);
   for (u32 i = 0; i < fabric.cpus.size(); ++i) {
     MachineState::Cpu cpu;
     cpu.waits = !fabric.cpus[i].powered();

@@ -102,8 +102,8 @@ void KernelControllers::pause_time() {
   if (!paused_) paused_ = std::make_unique<PausedTime>(vm_, mode_ != IrqchipMode::user, timer_);
 }
 
-void KernelControllers::resume_time() {
-  if (const auto paused = std::exchange(paused_, nullptr)) paused->end();
+void KernelControllers::resume_time(bool saving) {
+  if (const auto paused = std::exchange(paused_, nullptr)) paused->end(saving);
 }
 
 void KernelControllers::state(device::Archive& archive) {

@@ -32,7 +32,7 @@ class KernelControllers final : public device::KernelDevices {
   [[nodiscard]] Result<std::unique_ptr<device::Device>> make(device::Ports& ports) override;
   void connect(interrupt::RoutingTable& routes) override;
   void pause_time() override;
-  void resume_time() override;
+  void resume_time(bool saving) override;
   /// kvmclock.
   void state(device::Archive& archive) override;
 

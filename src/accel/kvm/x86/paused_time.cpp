@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 #include <sys/ioctl.h>
 
+#include <cstring>
+
 #include "base/log.h"
 
 namespace solder::accel::kvm::x86 {
@@ -13,6 +15,14 @@ constexpr u32 kMsrTsc = 0x10;
 constexpr u32 kMsrTscDeadline = 0x6e0;
 // A counter of the i8254 in this mode waits for its gate, and KVM has no timer for it (i8254.c, pit_load_count).
 constexpr u8 kWaitsForGate = 5;
+
+// Registers of the local APIC's page (Intel SDM volume 3, table 11-1).
+constexpr u32 kRequests = 0x200, kLvtTimer = 0x320, kCurrentCount = 0x390;
+u32 word(const kvm_lapic_state& page, u32 offset) {
+  u32 out = 0;
+  std::memcpy(&out, &page.regs[offset], sizeof out);
+  return out;
+}
 
 struct OneMsr {
   u32 count = 1;
@@ -36,12 +46,15 @@ void set_msr(int fd, u32 msr, u64 value) {
 
 }  // namespace
 
-PausedTime::PausedTime(const Vm& vm, bool kernel_lapic, bool kernel_pit) : vm_(vm) {
+PausedTime::PausedTime(const Vm& vm, bool kernel_lapic, bool kernel_pit) : vm_(vm), kernel_lapic_(kernel_lapic) {
   for (u32 i = 0; vm.vcpu_fd(i) >= 0; ++i) {
     Cpu cpu;
     cpu.fd = vm.vcpu_fd(i);
     cpu.tsc = get_msr(cpu.fd, kMsrTsc);
-    if (kernel_lapic) cpu.deadline = get_msr(cpu.fd, kMsrTscDeadline);
+    if (kernel_lapic) {
+      if (::ioctl(cpu.fd, KVM_GET_LAPIC, &cpu.apic) != 0) cpu.apic = {};
+      cpu.deadline = get_msr(cpu.fd, kMsrTscDeadline);
+    }
     // One that has passed, and whose interrupt KVM has not yet sent, is sent when the deadline is set again.
     if (cpu.deadline != 0) set_msr(cpu.fd, kMsrTscDeadline, 0);
     cpus_.push_back(cpu);
@@ -82,7 +95,21 @@ void PausedTime::move_counters_back() const {
   }
 }
 
-void PausedTime::end() const {
+// A timer that ran out in the pause has left no trace: KVM sends its interrupt when the CPU runs. One that KVM has sent
+// all the same (with hardware that delivers it without the CPU's exit) stays as it is.
+void PausedTime::set_timer_back(const Cpu& cpu) const {
+  const u32 count = word(cpu.apic, kCurrentCount);
+  if (count == 0) return;
+  kvm_lapic_state now{};
+  if (::ioctl(cpu.fd, KVM_GET_LAPIC, &now) != 0) return;
+  const u32 vector = word(now, kLvtTimer) & 0xff;
+  const u32 at = kRequests + 0x10 * (vector / 32);
+  if (((word(now, at) ^ word(cpu.apic, at)) >> vector % 32 & 1) != 0) return;
+  std::memcpy(&now.regs[kCurrentCount], &count, sizeof count);
+  if (::ioctl(cpu.fd, KVM_SET_LAPIC, &now) != 0) log::warn("KVM refuses to set a local APIC's timer back");
+}
+
+void PausedTime::end(bool saving) const {
   move_counters_back();
   if (clock_) {
     // Its flags and host times are KVM's answer, and would move the clock on.
@@ -94,8 +121,10 @@ void PausedTime::end() const {
     kvm_pit_state2 then = *pit_;
     if (const Status done = vm_.call(SOLDER_KVM(KVM_SET_PIT2), &then); !done) log::warn(done.error().text());
   }
-  for (const Cpu& cpu : cpus_)
+  for (const Cpu& cpu : cpus_) {
     if (cpu.deadline != 0) set_msr(cpu.fd, kMsrTscDeadline, cpu.deadline);
+    if (saving && kernel_lapic_) set_timer_back(cpu);
+  }
 }
 
 }  // namespace solder::accel::kvm::x86

@@ -122,7 +122,6 @@ struct MemoryReservation {
 /// A whole tree.
 class Tree {
  public:
-  Tree() : root_(std::make_unique<Node>()) {}
   [[nodiscard]] Node& root() { return *root_; }
   [[nodiscard]] const Node& root() const { return *root_; }
   /// "/soc/uart@9000000", "/soc/uart" (when only one has that base name), "serial0" (alias), "serial0/child"; null when
@@ -143,7 +142,7 @@ class Tree {
   bool symbols = false;
 
  private:
-  std::unique_ptr<Node> root_;
+  std::unique_ptr<Node> root_ = std::make_unique<Node>();
 };
 
 }  // namespace solder::tree

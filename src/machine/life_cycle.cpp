@@ -207,14 +207,17 @@ class Run {
     shorthand.irqchip = mode;
     auto edited = SOLDER_TRY(apply_shorthand(tree().clone(), shorthand));
     auto accelerator = SOLDER_TRY(accelerator_());
-    const Plan plan = SOLDER_TRY(make_plan(*edited, true, accelerator->kernel_devices()));
+    // Without what needs a backend: virtio's slots are empty.
+    const auto trial = edited->clone();
+    trial->walk([](tree::Node& node) { node.remove_property("solder,virtio"); });
+    const Plan plan = SOLDER_TRY(make_plan(*trial, true, accelerator->kernel_devices()));
     // The records of other CPUs' states do not say yet who waits for its start.
     for (const tree::Node* node : plan.with_role(Role::cpu))
       if (!node->is_compatible("x86-64"))
         return fail("irqchip", "only machines with x86-64 CPUs move their interrupt controllers");
     Backends dry({}, true);
     Control nobody;
-    SOLDER_TRY_STATUS(Machine::build(*edited, plan, std::move(accelerator), dry, nobody));
+    SOLDER_TRY_STATUS(Machine::build(*trial, plan, std::move(accelerator), dry, nobody));
     return edited;
   }
 

@@ -81,6 +81,8 @@ class Source {
   [[nodiscard]] u64 sent() const { return sent_.load(std::memory_order_acquire); }
   [[nodiscard]] u64 counted() const { return counted_.load(std::memory_order_acquire); }
   [[nodiscard]] u64 moves() const { return moves_.load(std::memory_order_acquire) / 2; }
+  /// Whether the route is being changed right now.
+  [[nodiscard]] bool changing() const { return moves_.load(std::memory_order_acquire) % 2 != 0; }
   [[nodiscard]] u64 counted(const Counters& counters) const;
   /// The longest that it took from an event until its count was seen.
   [[nodiscard]] std::chrono::nanoseconds slowest() const { return std::chrono::nanoseconds(slowest_.load()); }

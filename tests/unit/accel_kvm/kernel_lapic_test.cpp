@@ -141,6 +141,8 @@ TEST(KvmKernelLapic, WritingBackWhatWasReadIsAnIdentity) {
       ASSERT_EQ(after.size(), before.size());
       for (usize field = 0; field < after.size(); ++field) {
         if (before[field].name == "msr_10") continue;  // the time-stamp counter
+        // A component whose values are the initial ones may be in use or not: the host's affair (SDM volume 1, 13.6).
+        if (before[field].name == "xstate_bv") continue;
         EXPECT_EQ(after[field].value, before[field].value) << before[field].name;
       }
     }

@@ -33,6 +33,8 @@ TEST_P(ModelFuzz, RandomAccesses) {
   node.set_u32("offset", 4);
   node.set_u32("value", 1);
   node.set_string("solder,path", SOLDER_SOURCE_DIR "/LICENSE");
+  node.set_cells("solder,message", std::vector<u32>{0xfee00000, 0x41});
+  node.set_u32("solder,counter", static_cast<u32>(testing::FakeMachine::kRamBase));
   const auto device = testing::make_model(ports, std::string(info.compatible));
   ASSERT_NE(device, nullptr);
 

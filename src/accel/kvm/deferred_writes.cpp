@@ -92,8 +92,11 @@ usize DeferredWrites::zones() const {
 
 void DeferredWrites::drain() {
   if (ring_ == nullptr) return;
-  const std::lock_guard guard(drain_mutex_);
   const std::atomic_ref<u32> first(ring_->first);
+  // `first` moves on after an entry has been carried out: an empty ring has nothing under way either.
+  if (first.load(std::memory_order_acquire) == std::atomic_ref<u32>(ring_->last).load(std::memory_order_acquire))
+    return;
+  const std::lock_guard guard(drain_mutex_);
   // No further than to what is there now: a guest that goes on writing on another CPU does not keep us here.
   const u32 last = std::atomic_ref<u32>(ring_->last).load(std::memory_order_acquire) % capacity();
   for (u32 next = first.load(std::memory_order_relaxed) % capacity(); next != last; next = (next + 1) % capacity()) {

@@ -91,6 +91,8 @@ class Board {
     auto& pit = *parts[3];
     pit.ports.specifiers = {{0, 3}};
     pit.ports.interrupt_parent = parts[4]->ports.controller;
+    const Status finished = devices->finish();
+    ASSERT_TRUE(finished) << finished.error().text();
     for (auto& part : parts) {
       const Status started = part->device->start();
       ASSERT_TRUE(started) << started.error().text();

@@ -30,6 +30,7 @@ class KernelControllers final : public device::KernelDevices {
   /// Without solder,backend a node goes to the kernel if it can.
   [[nodiscard]] Status choose(const tree::Tree& tree, std::span<Candidate> candidates) override;
   [[nodiscard]] Result<std::unique_ptr<device::Device>> make(device::Ports& ports) override;
+  [[nodiscard]] Status finish() override { return routing_.activate(); }
   void connect(interrupt::RoutingTable& routes) override;
   void pause_time() override;
   void resume_time(bool saving) override;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "base/log.h"
 
@@ -54,16 +55,32 @@ void KernelRouting::publish(std::span<const interrupt::Route> routes) {
   std::memcpy(next_.data(), &head, sizeof head);
   if (left_out)
     complain(fmt::format("KVM on this host takes {} interrupt routes; the machine has more, which are lost", most_));
-  if (next_ == current_) return;
-  if (const Status done = vm_.call(SOLDER_KVM(KVM_SET_GSI_ROUTING), next_.data()); !done) {
-    // The guest can have written a message that KVM refuses; KVM then keeps its table, and so do we.
-    complain(done.error().text());
-    return;
-  }
+  if (!active_) return;
+  // The guest can have written a message that KVM refuses; KVM then keeps its table, and so do we.
+  if (const Status done = apply(); !done) complain(done.error().text());
+}
+
+Status KernelRouting::apply() {
+  if (next_ == current_) return {};
+  SOLDER_TRY_STATUS(vm_.call(SOLDER_KVM(KVM_SET_GSI_ROUTING), next_.data()));
   std::swap(current_, next_);
+  return {};
+}
+
+Status KernelRouting::activate() {
+  if (!enabled_) return {};
+  active_ = true;
+  if (!next_.empty()) SOLDER_TRY_STATUS(apply());
+  for (const interrupt::Virq virq : std::exchange(early_, {})) set_level(virq, true);
+  return {};
 }
 
 void KernelRouting::set_level(interrupt::Virq virq, bool level) {
+  if (!active_) [[unlikely]] {
+    std::erase(early_, virq);
+    if (level) early_.push_back(virq);
+    return;
+  }
   kvm_irq_level line{};
   line.irq = virq;
   line.level = level ? 1 : 0;

@@ -17,6 +17,11 @@ bool same_pin(const PinTarget& a, const PinTarget& b) {
   return a.in_kernel == b.in_kernel && a.sink == b.sink && a.controller == b.controller && a.pin == b.pin;
 }
 
+bool in_kernel_pin(const Target& target) {
+  const auto* pin = std::get_if<PinTarget>(&target);
+  return pin != nullptr && pin->in_kernel;
+}
+
 std::string target_text(const Target& target, bool kernel_messages) {
   if (const auto* pin = std::get_if<PinTarget>(&target))
     return fmt::format("{}, {}", pin->name.empty() ? fmt::format("pin {}", pin->pin) : pin->name,
@@ -51,10 +56,7 @@ bool RoutingTable::all_in_kernel(const Entry& entry) const {
 
 void RoutingTable::publish(std::unique_ptr<Table> table) {
   for (Entry& entry : *table) {
-    entry.kernel_pins = std::ranges::any_of(entry.targets, [](const Target& target) {
-      const auto* pin = std::get_if<PinTarget>(&target);
-      return pin != nullptr && pin->in_kernel;
-    });
+    entry.kernel_pins = std::ranges::any_of(entry.targets, in_kernel_pin);
   }
   std::vector<Route> all;
   for (Virq virq = 0; virq < table->size(); ++virq) {
@@ -130,12 +132,16 @@ void RoutingTable::set(Virq virq, std::vector<Target> targets) {
   // An eventfd that changes sides is with nobody while the table changes: the kernel still has the old route for events
   // that it has taken from the descriptor, and later ones stay there for whoever comes next. A level's EOI is watched
   // at its targets, so that such a one moves with any change of them here; its source is asked for its level again.
+  // In the kernel an edge on a pin is two steps, the rise and the fall, each by the table of its moment: one that is
+  // between them when the table changes would leave the old pin high for ever. Detaching waits for both.
   const bool to_kernel = all_in_kernel(entry);
+  const bool pulses = entry.kernel_pins || std::ranges::any_of(now, in_kernel_pin);
   std::vector<Attachment*> moving;
   bool resampled = false;
   for (Attachment& attachment : attachments_) {
     if (attachment.virq != virq) continue;
-    if (attachment.in_kernel == to_kernel && (to_kernel || attachment.resample_fd < 0)) continue;
+    const bool edge = attachment.resample_fd < 0;
+    if (attachment.in_kernel == to_kernel && (to_kernel ? !(edge && pulses) : edge)) continue;
     displace(attachment);
     moving.push_back(&attachment);
     resampled |= attachment.resample_fd >= 0;

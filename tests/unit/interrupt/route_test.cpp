@@ -125,6 +125,7 @@ class FakeKernel final : public KernelRoutes {
   void publish(std::span<const Route> routes) override {
     table.assign(routes.begin(), routes.end());
     if (routes.empty() && attached[1] >= 0) ++routeless;
+    if (attached[1] >= 0) ++changed_under_it;
   }
   void set_level(Virq virq, bool level) override {
     if (level) ++rises[virq];
@@ -141,7 +142,8 @@ class FakeKernel final : public KernelRoutes {
   std::vector<Route> table;
   std::map<Virq, u64> rises;
   std::array<int, 3> attached{-1, -1, -1};
-  u32 routeless = 0;  // it had the eventfd and no route: an event then is lost
+  u32 routeless = 0;         // it had the eventfd and no route: an event then is lost
+  u32 changed_under_it = 0;  // the table, while it had the eventfd
 };
 
 TEST(RoutingTable, ReservedNumbersAreOnlyClaimed) {
@@ -216,6 +218,26 @@ TEST(RoutingTable, ALevelEventfdFallsAndResamplesWhenTheGuestEndsTheInterrupt) {
   EXPECT_EQ(count, 1U);
   pin.ended();  // the level is low: nothing to ask again
   EXPECT_LT(::read(resample.get(), &count, sizeof count), 0);
+}
+
+// Between the rise and the fall of an edge on a pin, a change of its route would leave the pin high.
+TEST(RoutingTable, AnEventfdLeavesItsKernelPinBeforeThePinChanges) {
+  FakeKernel kernel;
+  Inbox inbox;
+  RoutingTable table(&inbox);
+  table.set_kernel(&kernel);
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{nullptr, 2, 4, true, {}}});
+  const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  ASSERT_TRUE(table.attach_eventfd(virq, event.get()));
+  table.set(virq, {PinTarget{nullptr, 2, 5, true, {}}});
+  EXPECT_EQ(kernel.changed_under_it, 0U);
+  EXPECT_EQ(kernel.attached[1], event.get()) << "it is back";
+  table.set(virq, {Message{0xfee00000, 0x41, 0}});
+  EXPECT_EQ(kernel.changed_under_it, 0U);
+  table.set(virq, {Message{0xfee01000, 0x41, 0}});
+  EXPECT_EQ(kernel.changed_under_it, 1U) << "a message is one step";
+  table.detach_eventfd(virq, event.get());
 }
 
 TEST(RoutingTable, TheKernelHasNoEventfdWithoutARoute) {

@@ -105,19 +105,30 @@ void test_main(void) {
   lapic_send(1, ICR_ASSERT | 0x60);
   settle();
   check("an interrupt waits", count(0x60), 0);
-  nmi_to(1);
-  expect("NMI at CPU 1", wait_for(counts[1][2] == 1));
-  expect("it woke", wait_for(depth == 7));
+  // One that comes before it has come to its HLT does not end that.
+  for (u32 i = 0; i < 20 && depth != 7; ++i) {
+    nmi_to(1);
+    for (u32 j = 0; j < 1000 && depth != 7; ++j) wait_here();
+  }
+  check("it woke", depth, 7);
   expect("then the interrupt", wait_for(counts[1][0x60] == 1));
+  settle();
+  const u32 before = counts[1][2];
   lapic_send(0, ICR_OTHERS | ICR_ASSERT | ICR_NMI);
-  expect("NMI to all others", wait_for(counts[1][2] == 2));
+  expect("NMI to all others", wait_for(counts[1][2] == before + 1));
   check("not to this one", counts[0][2], 0);
 }
 
 void test_secondary(void) {
-  asm volatile("cli\n hlt" ::: "memory");
-  outb(0x80, 0);  // guest.h, window(): where KVM emulates, the NMI that ended the HLT may wait for an exit
-  check("woken by an NMI", counts[1][2], 1);
+  // An access to nobody's port after each: guest.h, window(). Where the local APIC is KVM's, HLT is too, and one that
+  // emulates kernel-mode code may end it for nothing.
+  u32 halts = 0;
+  do {
+    asm volatile("cli\n hlt\n outb %%al, $0x80" ::: "memory");
+    halts = halts + 1;
+  } while (counts[1][2] == 0 && counts[1][0x60] == 0 && halts < 1000);
+  if (own_lapic() || !on_solder()) check("one HLT", halts, 1);
+  check("woken by an NMI", counts[1][2] != 0, 1);
   check("not by the interrupt", counts[1][0x60], 0);
   depth = 7;
   for (;;) sleep();

@@ -91,6 +91,7 @@ std::optional<cpu::ExitReason> X86Vcpu::handle_exit() {
       handle_mmio();
       return {};
     case KVM_EXIT_HLT:
+      if (nmi_waits_in_kvm()) return {};
       halted_ = true;
       if (still_halted()) return cpu::ExitReason::halted;
       return {};

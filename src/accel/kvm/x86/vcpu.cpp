@@ -74,6 +74,16 @@ bool X86Vcpu::still_halted() {
   return false;
 }
 
+// The instruction after STI is executed before an NMI may come, and is often HLT (SDM volume 2, STI); an emulator looks
+// for NMIs at exits only. The NMI then waits in KVM, and the HLT that KVM tells of is over.
+bool X86Vcpu::nmi_waits_in_kvm() {
+  if (!nmi_given_) return false;
+  kvm_vcpu_events events{};
+  nmi_given_ =
+      ::ioctl(run_->fd(), KVM_GET_VCPU_EVENTS, &events) == 0 && (events.nmi.pending | events.nmi.injected) != 0;
+  return nmi_given_ && events.nmi.masked == 0;
+}
+
 cpu::ExitReason X86Vcpu::fail_with(std::string text) {
   fault_ = std::move(text);
   return cpu::ExitReason::fault;
@@ -85,7 +95,7 @@ void X86Vcpu::service_interrupts() {
   if (attention_.load(std::memory_order_relaxed)) {
     // Cleared before the causes are looked at: what comes later sets it again.
     attention_.store(false, std::memory_order_seq_cst);
-    if (nmi_.exchange(false, std::memory_order_seq_cst)) ::ioctl(run_->fd(), KVM_NMI, 0);
+    if (nmi_.exchange(false, std::memory_order_seq_cst)) nmi_given_ = ::ioctl(run_->fd(), KVM_NMI, 0) == 0;
   }
   if (options_.kernel_pic || interface_ == nullptr) return;
   kvm_run& page = run_->page();

@@ -69,6 +69,8 @@ class X86Vcpu final : public cpu::Vcpu {
   X86Vcpu(Vm& vm, const VcpuOptions& options, const cpu::CpuRequest& request, std::unique_ptr<VcpuRun> run);
   // The run loop's parts (vcpu.cpp).
   bool still_halted();
+  /// Whether an NMI that KVM was given can be delivered and was not when the guest executed HLT.
+  bool nmi_waits_in_kvm();
   void service_interrupts();
   cpu::ExitReason fail_with(std::string text);
   // Exits (exits.cpp): a reason to return, or none to go on.
@@ -98,6 +100,7 @@ class X86Vcpu final : public cpu::Vcpu {
   std::atomic<bool> attention_{false};  // line_ or nmi_ have changed since the loop looked
   std::atomic<bool> line_{false};
   std::atomic<bool> nmi_{false};
+  bool nmi_given_ = false;  // to KVM, and perhaps still there
 
   // Of the vCPU's thread.
   interrupt::CpuInterface* interface_ = nullptr;

@@ -1,8 +1,6 @@
 #include "control/trace.h"
 
 #include <fmt/format.h>
-#include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include <algorithm>
@@ -10,6 +8,7 @@
 
 #include "base/log.h"
 #include "cpu/current.h"
+#include "host/service_thread.h"
 
 namespace solder::control {
 
@@ -84,13 +83,12 @@ void Tracer::observe_machine() {
   while (rings_.size() < std::max<usize>(fabric.cpus.size(), 1))
     rings_.push_back(std::make_unique<TraceRing>(kRingRecords));
   if (!thread_.joinable()) {
-    sigset_t all;
-    sigset_t before;
-    ::sigfillset(&all);
-    ::pthread_sigmask(SIG_BLOCK, &all, &before);
-    thread_ = std::thread([this] { loop(); });
-    ::pthread_setname_np(thread_.native_handle(), "trace");
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    auto thread = host::start_service_thread("trace", [this] { loop(); });
+    if (!thread) {
+      log::warn(thread.error().text());
+      return;
+    }
+    thread_ = std::move(*thread);
   }
   observing_ = true;
   fabric.memory.observe(this);

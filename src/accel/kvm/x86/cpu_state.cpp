@@ -1,5 +1,7 @@
 #include "accel/kvm/x86/cpu_state.h"
 
+#include "accel/kvm/x86/msr.h"
+
 #include <fmt/core.h>
 #include <sys/ioctl.h>
 
@@ -20,14 +22,6 @@ struct MsrBuffer {
   std::vector<u64> words;
 };
 
-// kvm_msrs with one entry, without an allocation: timers read the time-stamp counter with it.
-struct OneMsr {
-  u32 count = 1;
-  u32 padding = 0;
-  kvm_msr_entry entry{};
-};
-static_assert(sizeof(OneMsr) == sizeof(kvm_msrs) + sizeof(kvm_msr_entry));
-
 }  // namespace
 
 StateAccess::StateAccess(const Vm& vm, int fd, bool kernel_lapic)
@@ -38,12 +32,7 @@ StateAccess::StateAccess(const Vm& vm, int fd, bool kernel_lapic)
       has_xcrs_(vm.check(KVM_CAP_XCRS) != 0) {}
 
 Result<u64> StateAccess::read_msr(u32 msr) const {
-  OneMsr one;
-  one.entry.index = msr;
-  if (SOLDER_TRY(control(fd_, SOLDER_KVM(KVM_GET_MSRS), &one)) != 1) {
-    return fail("KVM", fmt::format("KVM_GET_MSRS does not read MSR {:#x}", msr));
-  }
-  return one.entry.data;
+  return x86::read_msr(fd_, msr);
 }
 
 Status StateAccess::list_msrs() {

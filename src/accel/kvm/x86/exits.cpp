@@ -1,10 +1,9 @@
 // What the exits of KVM_RUN ask for.
 #include <fmt/core.h>
-#include <sys/ioctl.h>
-
 #include <cstring>
 
 #include "accel/kvm/x86/fault.h"
+#include "accel/kvm/x86/msr.h"
 #include "accel/kvm/x86/vcpu.h"
 
 namespace solder::accel::kvm::x86 {
@@ -53,15 +52,8 @@ void X86Vcpu::handle_mmio() {
 
 // KVM derives CPUID's APIC bit from its own copy of IA32_APIC_BASE, which it has not seen written.
 void X86Vcpu::follow_apic_base(u64 value) {
-  struct {
-    kvm_msrs header;
-    kvm_msr_entry entry;
-  } message{};
-  message.header.nmsrs = 1;
-  message.entry.index = kApicBase;
-  message.entry.data = value;
   // The model has accepted the value; a KVM that does not keeps a CPUID bit that is out of date, and nothing else.
-  [[maybe_unused]] const int set = ::ioctl(run_->fd(), KVM_SET_MSRS, &message);
+  [[maybe_unused]] const Status set = write_msr(run_->fd(), kApicBase, value);
 }
 
 void X86Vcpu::handle_msr(bool write) {

@@ -8,6 +8,7 @@
 
 #include "accel/kvm/x86/irqchip_devices.h"
 #include "accel/kvm/x86/irqchip_state.h"
+#include "accel/kvm/x86/msr.h"
 #include "base/log.h"
 #include "models/apic/local_apics.h"
 #include "models/apic/register_names.h"
@@ -21,27 +22,6 @@ using device::Archive;
 using models::apic::kLvtLint1;
 using models::apic::kMsrApicBase;
 using models::apic::kMsrTscDeadline;
-
-struct OneMsr {
-  u32 count = 1;
-  u32 pad = 0;
-  kvm_msr_entry entry{};
-};
-static_assert(sizeof(OneMsr) == sizeof(kvm_msrs) + sizeof(kvm_msr_entry));
-
-// 0 for one that this KVM does not have (no TSC deadline).
-u64 get_msr(int fd, u32 msr) {
-  OneMsr one;
-  one.entry.index = msr;
-  return ::ioctl(fd, KVM_GET_MSRS, &one) == 1 ? one.entry.data : 0;
-}
-Status set_msr(int fd, u32 msr, u64 value) {
-  OneMsr one;
-  one.entry.index = msr;
-  one.entry.data = value;
-  if (::ioctl(fd, KVM_SET_MSRS, &one) == 1) return {};
-  return fail("KVM", fmt::format("refuses to set MSR {:#x} to {:#x}", msr, value));
-}
 
 class KernelLapics final : public device::Device,
                            public interrupt::Controller,
@@ -146,8 +126,8 @@ class KernelLapics final : public device::Device,
     kvm_mp_state run{};
     check(control(fd, SOLDER_KVM(KVM_GET_MP_STATE), &run));
     out.run_state = run.mp_state;
-    out.base = get_msr(fd, kMsrApicBase);
-    out.tsc_deadline = get_msr(fd, kMsrTscDeadline);
+    out.base = read_msr(fd, kMsrApicBase).value_or(0);
+    out.tsc_deadline = read_msr(fd, kMsrTscDeadline).value_or(0);  // 0: a KVM without deadlines
     return out;
   }
 
@@ -158,9 +138,9 @@ class KernelLapics final : public device::Device,
     const int fd = vm_.vcpu_fd(cpu);
     // The mode before the registers: the ID's form follows from it. The deadline after them: the timer's mode allows
     // it.
-    if (now.base != before.base) report(set_msr(fd, kMsrApicBase, now.base));
+    if (now.base != before.base) report(write_msr(fd, kMsrApicBase, now.base));
     check(control(fd, SOLDER_KVM(KVM_SET_LAPIC), &now.page));
-    if (now.tsc_deadline != 0) report(set_msr(fd, kMsrTscDeadline, now.tsc_deadline));
+    if (now.tsc_deadline != 0) report(write_msr(fd, kMsrTscDeadline, now.tsc_deadline));
     if (now.run_state == before.run_state) return;
     kvm_mp_state run{};
     run.mp_state = now.run_state;

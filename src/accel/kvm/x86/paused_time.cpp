@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "accel/kvm/x86/msr.h"
 #include "base/log.h"
 
 namespace solder::accel::kvm::x86 {
@@ -24,24 +25,12 @@ u32 word(const kvm_lapic_state& page, u32 offset) {
   return out;
 }
 
-struct OneMsr {
-  u32 count = 1;
-  u32 padding = 0;
-  kvm_msr_entry entry{};
-};
-static_assert(sizeof(OneMsr) == sizeof(kvm_msrs) + sizeof(kvm_msr_entry));
-
 // 0 for one that this KVM does not have.
 u64 get_msr(int fd, u32 msr) {
-  OneMsr one;
-  one.entry.index = msr;
-  return ::ioctl(fd, KVM_GET_MSRS, &one) == 1 ? one.entry.data : 0;
+  return read_msr(fd, msr).value_or(0);
 }
 void set_msr(int fd, u32 msr, u64 value) {
-  OneMsr one;
-  one.entry.index = msr;
-  one.entry.data = value;
-  if (::ioctl(fd, KVM_SET_MSRS, &one) != 1) log::warn(fmt::format("KVM refuses to set MSR {:#x}", msr));
+  if (const Status done = write_msr(fd, msr, value); !done) log::warn(done.error().text());
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "memory/host_access.h"
 
 namespace solder::memory {
 
@@ -208,7 +209,7 @@ bool AddressSpace::read(Gpa address, void* data, u64 size) const {
     const u64 within = address - range->start;
     u64 chunk = std::min(size, range->size - within);
     if (range->ram != nullptr) {
-      std::memcpy(out, range->ram->host() + range->offset + within, chunk);
+      copy_from_host(out, range->ram->host() + range->offset + within, chunk);
     } else {
       chunk = chunk >= 8 && (address & 7) == 0 ? 8 : chunk >= 4 && (address & 3) == 0 ? 4 : 1;
       const u64 value = range->handler->read(range->offset + within, static_cast<unsigned>(chunk));
@@ -240,7 +241,7 @@ bool AddressSpace::write(Gpa address, const void* data, u64 size) const {
       if (range->read_only) {
         ok = false;
       } else {
-        std::memcpy(range->ram->host() + range->offset + within, in, chunk);
+        copy_to_host(range->ram->host() + range->offset + within, in, chunk);
         range->ram->mark_written(range->offset + within, chunk);
       }
     } else {
@@ -262,7 +263,7 @@ AddressSpace::Access AddressSpace::load(Gpa address, unsigned size) const {
   const u64 offset = range->offset + (address - range->start);
   if (range->handler != nullptr) return {read_window(*range, address, size), true};
   u64 value = 0;
-  std::memcpy(&value, range->ram->host() + offset, size);
+  copy_from_host(&value, range->ram->host() + offset, size);
   return {value, true};
 }
 
@@ -273,7 +274,7 @@ bool AddressSpace::store(Gpa address, unsigned size, u64 value) const {
   if (range->handler != nullptr) {
     write_window(*range, address, size, value);
   } else if (!range->read_only) {
-    std::memcpy(range->ram->host() + offset, &value, size);
+    copy_to_host(range->ram->host() + offset, &value, size);
     range->ram->mark_written(offset, size);
   }
   return true;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "memory/host_access.h"
+
 namespace solder::memory {
 
 namespace {
@@ -48,7 +50,7 @@ bool DmaPort::read(u64 address, void* data, u64 size) const {
   auto* out = static_cast<u8*>(data);
   u8* next = out;
   const bool ok = for_each_piece(space_, windows_, address, size, [&](const Piece& piece) {
-    std::memcpy(next, piece.ram->host() + piece.offset, piece.size);
+    copy_from_host(next, piece.ram->host() + piece.offset, piece.size);
     next += piece.size;
   });
   if (!ok) std::memset(out, 0, size);
@@ -64,7 +66,7 @@ bool DmaPort::write(u64 address, const void* data, u64 size) const {
   }
   const auto* in = static_cast<const u8*>(data);
   return for_each_piece(space_, windows_, address, size, [&](const Piece& piece) {
-    std::memcpy(piece.ram->host() + piece.offset, in, piece.size);
+    copy_to_host(piece.ram->host() + piece.offset, in, piece.size);
     piece.ram->mark_written(piece.offset, piece.size);
     in += piece.size;
   });

@@ -84,8 +84,9 @@ void Translate::run() {
     }
     delta_ = next_;
     next_ = delta_ + 4;
-    const u8* p = code.data() + delta_;
-    const Insn insn{u32{p[0]} | (u32{p[1]} << 8) | (u32{p[2]} << 16) | (u32{p[3]} << 24)};
+    // In one piece: another CPU may be writing it, and then either the old or the new instruction runs (DDI 0487,
+    // B2.2.5). A64 instructions are little-endian whatever the data are, and so is every host.
+    const Insn insn{__atomic_load_n(reinterpret_cast<const u32*>(code.data() + delta_), __ATOMIC_RELAXED)};
     ir.insn_start(delta_);
     ++block.guest_insts;
     if (block.guest_bytes < next_) block.guest_bytes = static_cast<u32>(next_);

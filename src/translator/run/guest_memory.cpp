@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "base/bits.h"
+#include "memory/host_access.h"
 #include "translator/run/host_atomic.h"
 
 namespace solder::run {
@@ -13,6 +14,8 @@ namespace {
 using ir::AccessKind;
 using ir::MemAttr;
 using ir::V128;
+using memory::read_host;
+using memory::write_host;
 constexpr u64 kPage = memory::kPageSize;
 
 bool allows(const PageInfo& info, AccessKind kind) {

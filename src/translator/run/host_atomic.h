@@ -78,47 +78,14 @@ u64 exchange_if_equal(u8* host, u64 expected, u64 desired) {
   return old;
 }
 
-/// 16 aligned bytes, by CMPXCHG16B.
-__attribute__((target("cx16"))) inline ir::V128 exchange_if_equal_16(u8* host, const ir::V128& expected,
-                                                                     const ir::V128& desired) {
-  u128 e;
-  u128 d;
-  std::memcpy(&e, &expected, 16);
-  std::memcpy(&d, &desired, 16);
-  const u128 was = __sync_val_compare_and_swap(reinterpret_cast<u128*>(host), e, d);
-  ir::V128 old;
-  std::memcpy(&old, &was, 16);
+/// 16 aligned bytes. CMPXCHG16B by name: compilers call a library for a 16-byte builtin, or not, as their flags say.
+inline ir::V128 exchange_if_equal_16(u8* host, const ir::V128& expected, const ir::V128& desired) {
+  ir::V128 old = expected;
+  asm volatile("lock cmpxchg16b %[memory]"
+               : [memory] "+m"(*reinterpret_cast<ir::V128*>(host)), "+a"(old.d[0]), "+d"(old.d[1])
+               : "b"(desired.d[0]), "c"(desired.d[1])
+               : "cc", "memory");
   return old;
-}
-
-/// One access of 1, 2, 4 or 8 bytes; single-copy atomic when aligned.
-inline u64 read_host(const u8* host, unsigned size) {
-  switch (size) {
-    case 1:
-      return __atomic_load_n(host, __ATOMIC_ACQUIRE);
-    case 2:
-      return __atomic_load_n(reinterpret_cast<const u16*>(host), __ATOMIC_ACQUIRE);
-    case 4:
-      return __atomic_load_n(reinterpret_cast<const u32*>(host), __ATOMIC_ACQUIRE);
-    default:
-      return __atomic_load_n(reinterpret_cast<const u64*>(host), __ATOMIC_ACQUIRE);
-  }
-}
-inline void write_host(u8* host, unsigned size, u64 value) {
-  switch (size) {
-    case 1:
-      __atomic_store_n(host, static_cast<u8>(value), __ATOMIC_RELEASE);
-      return;
-    case 2:
-      __atomic_store_n(reinterpret_cast<u16*>(host), static_cast<u16>(value), __ATOMIC_RELEASE);
-      return;
-    case 4:
-      __atomic_store_n(reinterpret_cast<u32*>(host), static_cast<u32>(value), __ATOMIC_RELEASE);
-      return;
-    default:
-      __atomic_store_n(reinterpret_cast<u64*>(host), value, __ATOMIC_RELEASE);
-      return;
-  }
 }
 
 }  // namespace solder::run

@@ -46,19 +46,23 @@ class RunnerTest : public testing::TestWithParam<const char*> {
   toy::ToyGuest& guest(usize n = 0) { return static_cast<toy::ToyGuest&>(runners_[n]->guest()); }
   std::array<u64, 8>& r(usize n = 0) { return guest(n).toy.r; }
   void code(u64 at, std::initializer_list<u32> words) {
+    // Another CPU may be running: as atomic as its own accesses are.
     for (const u32 w : words) {
-      std::memcpy(ram_->host() + at, &w, 4);
+      std::atomic_ref(*reinterpret_cast<u32*>(ram_->host() + at)).store(w, std::memory_order_relaxed);
       at += 4;
     }
   }
   void map(u64 index, u64 physical, u64 flags, u64 asid = 0) {
-    const u64 entry = physical | flags;
-    std::memcpy(ram_->host() + toy::kTable + asid * 512 + index * 8, &entry, 8);
+    set_memory(toy::kTable + asid * 512 + index * 8, physical | flags);
   }
   u64 memory(u64 at) {
     u64 value = 0;
+    if (at % 8 == 0) return std::atomic_ref(*reinterpret_cast<u64*>(ram_->host() + at)).load(std::memory_order_relaxed);
     std::memcpy(&value, ram_->host() + at, 8);
     return value;
+  }
+  void set_memory(u64 at, u64 value) {
+    std::atomic_ref(*reinterpret_cast<u64*>(ram_->host() + at)).store(value, std::memory_order_relaxed);
   }
   cpu::ExitReason run(u64 pc, usize n = 0) {
     guest(n).toy.core.pc = pc;
@@ -246,8 +250,8 @@ TEST_P(RunnerTest, AsidsHaveTheirOwnTranslations) {
 
 TEST_P(RunnerTest, ARemappedPageIsSeenAfterItsFlush) {
   map(0, 0x10000, toy::kValid | toy::kWritable);
-  *reinterpret_cast<u64*>(ram_->host() + 0x10000) = 1;
-  *reinterpret_cast<u64*>(ram_->host() + 0x11000) = 2;
+  set_memory(0x10000, 1);
+  set_memory(0x11000, 2);
   code(0x1000, {word(Insn::load, 0, 4, 0), word(Insn::store, 5, 6, 0), word(Insn::flush, 4), word(Insn::barrier),
                 word(Insn::load, 1, 4, 0), word(Insn::stop)});
   r()[4] = toy::kMapped;
@@ -277,7 +281,7 @@ TEST_P(RunnerTest, ShootdownReachesOtherCpusBeforeTheBarrierEnds) {
   make_cpu();
   map(0, 0x10000, toy::kValid | toy::kWritable);
   map(1, 0x11000, toy::kValid | toy::kWritable);
-  *reinterpret_cast<u64*>(ram_->host() + 0x11000) = 1;
+  set_memory(0x11000, 1);
   code(0x5000, {word(Insn::load, 0, 4, 0), word(Insn::store, 0, 5, 0), word(Insn::jump, 0, 0, -2)});
   code(0x1000, {word(Insn::store, 5, 6, 0), word(Insn::flush, 4), word(Insn::barrier), word(Insn::store, 1, 7, 0),
                 word(Insn::stop)});
@@ -286,7 +290,7 @@ TEST_P(RunnerTest, ShootdownReachesOtherCpusBeforeTheBarrierEnds) {
   std::thread other([this] { run(0x5000, 1); });
   for (int round = 0; round < 200; ++round) {
     // Old page 0x10000 with 0, then mapped to 0x11000 with 1, and 0x10000 becomes poison.
-    *reinterpret_cast<u64*>(ram_->host() + 0x10000) = 0;
+    set_memory(0x10000, 0);
     map(0, 0x10000, toy::kValid | toy::kWritable);
     r()[4] = toy::kMapped;
     r()[5] = 0x11000 | toy::kValid;

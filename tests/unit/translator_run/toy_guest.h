@@ -94,8 +94,8 @@ class ToyGuest final : public ir::GuestCpu {
         b.exit_direct(delta);
         break;
       }
-      u32 insn = 0;
-      std::memcpy(&insn, request.code.data() + delta, 4);
+      // Another CPU may be writing it.
+      const u32 insn = __atomic_load_n(reinterpret_cast<const u32*>(request.code.data() + delta), __ATOMIC_RELAXED);
       b.insn_start(delta);
       ++block.guest_insts;
       block.guest_bytes = static_cast<u32>(delta + 4);

@@ -46,7 +46,7 @@ struct TreeCommand {
     std::filesystem::create_directories(acpi, error);
     if (error) return fail(acpi, fmt::format("cannot be made: {}", error.message()));
     for (const auto& table : tables)
-      SOLDER_TRY(write_file((std::filesystem::path(acpi) / (table.name + ".aml")).string(), table.bytes));
+      SOLDER_TRY_STATUS(write_file((std::filesystem::path(acpi) / (table.name + ".aml")).string(), table.bytes));
     return 0;
   }
 

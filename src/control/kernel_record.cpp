@@ -6,7 +6,7 @@ namespace solder::control {
 
 namespace {
 
-using Access = KernelRecord::Access;
+using Access = KernelAccess;
 
 // The local APICs' page, whose offsets kvm_apic has (Intel SDM volume 3, section 11.4.1): KVM has it nowhere else.
 constexpr u64 kApicPage = 0xfee0'0000;

@@ -13,6 +13,18 @@
 
 namespace solder::control {
 
+/// An access of the guest that the tracepoint tells of.
+struct KernelAccess {
+  bool write = false;
+  bool port = false;
+  u64 address = 0;
+  u64 bytes = 0;
+  std::optional<u64> value;  ///< none: a read that somebody else will answer
+  std::string node;          ///< who is there; empty: nobody
+  std::string reg;           ///< "MASK", "+0x18"
+  bool in_kernel = false;    ///< the node lives in KVM
+};
+
 struct KernelRecord {
   u64 host_ns = 0;  ///< CLOCK_MONOTONIC
   u64 machine_ns = 0;
@@ -20,18 +32,7 @@ struct KernelRecord {
   std::string thread;   ///< its name when it is no vCPU's
   std::string point;    ///< "kvm_set_irq"
   std::string details;  ///< its fields: "gsi=4 level=1 irq_source_id=0"
-  /// An access of the guest that the tracepoint tells of.
-  struct Access {
-    bool write = false;
-    bool port = false;
-    u64 address = 0;
-    u64 bytes = 0;
-    std::optional<u64> value;  ///< none: a read that somebody else will answer
-    std::string node;          ///< who is there; empty: nobody
-    std::string reg;           ///< "MASK", "+0x18"
-    bool in_kernel = false;    ///< the node lives in KVM
-  };
-  std::optional<Access> access;
+  std::optional<KernelAccess> access;
   std::optional<u64> away_ns;  ///< kvm_entry: since the CPU's last kvm_exit
 };
 
@@ -42,7 +43,7 @@ class KernelReport {
   [[nodiscard]] KernelRecord record(const KernelSample& sample, const std::string& thread);
 
  private:
-  void find_node(KernelRecord::Access& access) const;
+  void find_node(KernelAccess& access) const;
   machine::Machine& machine_;
   std::set<std::string> in_kernel_;  // paths
   std::map<u32, u64> exits_;         // by CPU: the last kvm_exit's time

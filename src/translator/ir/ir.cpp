@@ -39,11 +39,10 @@ const char* name(Cond cond) {
 
 void append_operand(std::string& out, Operand operand, u32 field) {
   if (operand == Operand::none) return;
-  auto at = std::back_inserter(out);
   if (!is_value(operand)) {
-    fmt::format_to(at, " #{:#x}", field);
+    out += fmt::format(" #{:#x}", field);
   } else if (field != ~u32{0}) {
-    fmt::format_to(at, " %{}", field);
+    out += fmt::format(" %{}", field);
   } else {
     out += " -";
   }
@@ -52,31 +51,30 @@ void append_operand(std::string& out, Operand operand, u32 field) {
 void append_vec_attr(std::string& out, u16 sub) {
   const VecAttr attr = VecAttr::unpack(sub);
   static constexpr const char* kWidths[] = {"v128", "v64", "scalar", "?"};
-  fmt::format_to(std::back_inserter(out), " .{}.{}{}{}{} imm={}", "bhsdq???"[static_cast<u8>(attr.lane)],
-                 kWidths[static_cast<u8>(attr.width)], attr.sign ? ".sign" : "", attr.round ? ".round" : "",
-                 attr.high ? ".high" : "", attr.imm);
+  out +=
+      fmt::format(" .{}.{}{}{}{} imm={}", "bhsdq???"[static_cast<u8>(attr.lane)], kWidths[static_cast<u8>(attr.width)],
+                  attr.sign ? ".sign" : "", attr.round ? ".round" : "", attr.high ? ".high" : "", attr.imm);
 }
 
 void append_fp_attr(std::string& out, u16 sub) {
   const FpAttr attr = FpAttr::unpack(sub);
   static constexpr const char* kWidths[] = {"v128", "v64", "scalar", "?"};
   static constexpr const char* kRounds[] = {"ne", "up", "down", "zero", "na", "odd", "?", "?"};
-  fmt::format_to(std::back_inserter(out), " .{}.{}.{}{}{} extra={}", "bhsdq???"[static_cast<u8>(attr.lane)],
-                 kWidths[static_cast<u8>(attr.width)], kRounds[static_cast<u8>(attr.round)], attr.flush ? ".fz" : "",
-                 attr.default_nan ? ".dn" : "", attr.extra);
+  out += fmt::format(" .{}.{}.{}{}{} extra={}", "bhsdq???"[static_cast<u8>(attr.lane)],
+                     kWidths[static_cast<u8>(attr.width)], kRounds[static_cast<u8>(attr.round)],
+                     attr.flush ? ".fz" : "", attr.default_nan ? ".dn" : "", attr.extra);
 }
 
 void append_mem_attr(std::string& out, u16 sub) {
   const MemAttr attr = MemAttr::unpack(sub);
   static constexpr const char* kOrders[] = {"", ".acq", ".rel", ".acq_rel"};
-  fmt::format_to(std::back_inserter(out), " .{}{}{}{}{}{}", attr.bytes() * 8, attr.sign ? ".sign" : "",
-                 attr.big_endian ? ".be" : "", kOrders[static_cast<u8>(attr.order)],
-                 attr.align == Align::natural ? ".aligned" : "", attr.mmu == MmuIndex::unprivileged ? ".user" : "");
+  out += fmt::format(" .{}{}{}{}{}{}", attr.bytes() * 8, attr.sign ? ".sign" : "", attr.big_endian ? ".be" : "",
+                     kOrders[static_cast<u8>(attr.order)], attr.align == Align::natural ? ".aligned" : "",
+                     attr.mmu == MmuIndex::unprivileged ? ".user" : "");
 }
 
 /// The line's operands and attributes.
 void append_rest(std::string& out, const Inst& inst) {
-  auto at = std::back_inserter(out);
   const OpInfo& op = info(inst.op);
   switch (inst.op) {
     case Op::constant:
@@ -86,24 +84,24 @@ void append_rest(std::string& out, const Inst& inst) {
     case Op::exit_interpret:
     case Op::push_return:
     case Op::v_const:
-      fmt::format_to(at, " {:#x}", inst.imm_ab());
+      out += fmt::format(" {:#x}", inst.imm_ab());
       break;
     case Op::exit_if: {
       const u8 test = inst.sub & 0xff;
       if (test <= static_cast<u8>(ExitTest::flags_last)) {
-        fmt::format_to(at, " {}", name(static_cast<Cond>(test)));
+        out += fmt::format(" {}", name(static_cast<Cond>(test)));
       } else {
         static constexpr const char* kTests[] = {"zero32", "zero64", "nonzero32", "nonzero64", "bit_clear", "bit_set"};
         const unsigned index = test - static_cast<unsigned>(ExitTest::zero32);
-        fmt::format_to(at, " {} {}", index < std::size(kTests) ? kTests[index] : "?", inst.sub >> 8);
+        out += fmt::format(" {} {}", index < std::size(kTests) ? kTests[index] : "?", inst.sub >> 8);
       }
-      fmt::format_to(at, " %{} -> {:#x}", inst.a, inst.imm_bc());
+      out += fmt::format(" %{} -> {:#x}", inst.a, inst.imm_bc());
       break;
     }
     case Op::load:
     case Op::store:
-      fmt::format_to(at, " [%{}{:+}]", inst.a, static_cast<i32>(inst.b));
-      if (inst.op == Op::store) fmt::format_to(at, " %{}", inst.c);
+      out += fmt::format(" [%{}{:+}]", inst.a, static_cast<i32>(inst.b));
+      if (inst.op == Op::store) out += fmt::format(" %{}", inst.c);
       break;
     default:
       append_operand(out, op.a, inst.a);
@@ -118,11 +116,11 @@ void append_rest(std::string& out, const Inst& inst) {
   } else if ((op.traits & kMemAttr) != 0) {
     append_mem_attr(out, inst.sub);
   } else if (inst.op == Op::select || inst.op == Op::flags_select) {
-    fmt::format_to(at, " {}", name(static_cast<Cond>(inst.sub & 15)));
+    out += fmt::format(" {}", name(static_cast<Cond>(inst.sub & 15)));
   } else if (inst.op == Op::extract_u || inst.op == Op::extract_s || inst.op == Op::insert) {
-    fmt::format_to(at, " lsb={} width={}", inst.sub & 0xff, inst.sub >> 8);
+    out += fmt::format(" lsb={} width={}", inst.sub & 0xff, inst.sub >> 8);
   } else if (inst.sub != 0 && inst.op != Op::exit_if) {
-    fmt::format_to(at, " sub={}", inst.sub);
+    out += fmt::format(" sub={}", inst.sub);
   }
 }
 
@@ -138,9 +136,9 @@ std::string print(const Block& block) {
   for (usize i = 0; i < block.insts.size(); ++i) {
     const Inst& inst = block.insts[i];
     if (inst.type == Type::none) {
-      fmt::format_to(std::back_inserter(out), "{:>6}   {:5} {}", "", "", name(inst.op));
+      out += fmt::format("{:>6}   {:5} {}", "", "", name(inst.op));
     } else {
-      fmt::format_to(std::back_inserter(out), "{:>6} = {:5} {}", fmt::format("%{}", i), name(inst.type), name(inst.op));
+      out += fmt::format("{:>6} = {:5} {}", fmt::format("%{}", i), name(inst.type), name(inst.op));
     }
     append_rest(out, inst);
     out += '\n';

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <iterator>
 #include <vector>
 
 #include "accel/kvm/vcpu_run.h"
@@ -50,7 +49,7 @@ std::vector<u8> fetch(int vcpu_fd, u64 linear, const memory::AddressSpace& memor
 
 std::string hex(std::span<const u8> bytes) {
   std::string out;
-  for (const u8 byte : bytes) fmt::format_to(std::back_inserter(out), "{}{:02x}", out.empty() ? "" : " ", byte);
+  for (const u8 byte : bytes) out += fmt::format("{}{:02x}", out.empty() ? "" : " ", byte);
   return out;
 }
 

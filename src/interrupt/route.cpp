@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "base/check.h"
 #include "base/log.h"
@@ -15,6 +16,13 @@ namespace {
 
 bool same_pin(const PinTarget& a, const PinTarget& b) {
   return a.in_kernel == b.in_kernel && a.sink == b.sink && a.controller == b.controller && a.pin == b.pin;
+}
+
+bool has_pin(const std::vector<Target>& targets, const PinTarget& pin) {
+  return std::ranges::any_of(targets, [&](const Target& target) {
+    const auto* other = std::get_if<PinTarget>(&target);
+    return other != nullptr && same_pin(*other, pin);
+  });
 }
 
 bool in_kernel_pin(const Target& target) {
@@ -68,6 +76,7 @@ void RoutingTable::publish(std::unique_ptr<Table> table) {
       const auto* pin = std::get_if<PinTarget>(&route.target);
       if (pin != nullptr ? pin->in_kernel : kernel->takes_messages()) theirs.push_back(route);
     }
+    const std::lock_guard alone(pulses_);
     kernel->publish(theirs);
   }
   table_.store(table.get());
@@ -116,8 +125,15 @@ void RoutingTable::release(Virq virq) {
     displace(attachment);
     return true;
   });
-  (*next)[virq] = Entry{};
+  // Nobody could lower its pins any more.
+  const Entry entry = std::exchange((*next)[virq], Entry{});
+  const bool high = entry.level->exchange(false);
+  if (high && entry.kernel_pins) kernel_.load(std::memory_order_acquire)->set_level(virq, false);
   publish(std::move(next));
+  for (const Target& target : entry.targets) {
+    const auto* pin = std::get_if<PinTarget>(&target);
+    if (high && pin != nullptr && pin->sink != nullptr) pin->sink->set_level(pin->pin, false);
+  }
 }
 
 void RoutingTable::set(Virq virq, std::vector<Target> targets) {
@@ -125,7 +141,7 @@ void RoutingTable::set(Virq virq, std::vector<Target> targets) {
   auto next = std::make_unique<Table>(*table_.load(std::memory_order_relaxed));
   SOLDER_CHECK(virq < next->size() && (*next)[virq].used, "only an allocated virq has targets");
   Entry& entry = (*next)[virq];
-  // A level that is high moves with the route: the new pins rise before the old ones fall.
+  // A level that is high moves with the route: the new pins rise before the old ones fall, where those are ours.
   const std::vector<Target> old = std::move(entry.targets);
   entry.targets = std::move(targets);
   const std::vector<Target> now = entry.targets;
@@ -149,6 +165,10 @@ void RoutingTable::set(Virq virq, std::vector<Target> targets) {
   const bool level = entry.level->load() && !resampled;
   const bool falls = entry.level->load() && resampled;
   if (falls) entry.level->store(false);
+  // The kernel knows levels by number: a pin that leaves the number falls before, or never.
+  const bool leaves = std::ranges::any_of(
+      old, [&](const Target& target) { return in_kernel_pin(target) && !has_pin(now, std::get<PinTarget>(target)); });
+  if (leaves && (level || falls)) kernel_.load(std::memory_order_acquire)->set_level(virq, false);
   publish(std::move(next));
   const Entry& current = (*table_.load(std::memory_order_relaxed))[virq];
   for (Attachment* attachment : moving) {
@@ -165,11 +185,7 @@ void RoutingTable::set(Virq virq, std::vector<Target> targets) {
   for (const Target& target : old) {
     const auto* pin = std::get_if<PinTarget>(&target);
     if (pin == nullptr || pin->sink == nullptr || !(level || falls)) continue;
-    const bool kept = level && std::ranges::any_of(now, [&](const Target& t) {
-                        const auto* other = std::get_if<PinTarget>(&t);
-                        return other != nullptr && same_pin(*other, *pin);
-                      });
-    if (!kept) pin->sink->set_level(pin->pin, false);
+    if (!(level && has_pin(now, *pin))) pin->sink->set_level(pin->pin, false);
   }
   for (const Attachment* attachment : moving) {
     const u64 one = 1;
@@ -187,6 +203,7 @@ void RoutingTable::raise(Virq virq) {
   bool sent = false;  // the kernel has sent the virq's messages along with its pins
   if (entry.kernel_pins) {
     KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
+    const std::shared_lock together(pulses_);
     kernel->set_level(virq, true);
     kernel->set_level(virq, false);
     sent = kernel->takes_messages();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <shared_mutex>
 #include <span>
 #include <string>
 #include <variant>
@@ -149,6 +150,9 @@ class RoutingTable {
   std::vector<std::unique_ptr<const Table>> published_;  // the current one is the last
   std::vector<std::function<void(const std::vector<Route>&)>> listeners_;
   std::vector<Attachment> attachments_;
+  // A pulse on pins in the kernel is two steps, each by the kernel's table of its moment: shared by pulses, alone for
+  // whoever changes that table. The last lock of all.
+  std::shared_mutex pulses_;
   std::unique_ptr<EventSources> events_;  // made for the first eventfd that is ours
 };
 

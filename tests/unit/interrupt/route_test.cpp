@@ -123,12 +123,20 @@ class FakeKernel final : public KernelRoutes {
  public:
   [[nodiscard]] bool takes_messages() const override { return true; }
   void publish(std::span<const Route> routes) override {
+    if (pulsing) ++changed_in_a_pulse;
     table.assign(routes.begin(), routes.end());
     if (routes.empty() && attached[1] >= 0) ++routeless;
     if (attached[1] >= 0) ++changed_under_it;
   }
   void set_level(Virq virq, bool level) override {
     if (level) ++rises[virq];
+    // As KVM: by the routes of this moment, and a pin keeps its level.
+    for (const Route& route : table) {
+      const auto* pin = std::get_if<PinTarget>(&route.target);
+      if (route.virq == virq && pin != nullptr) levels[pin->pin] = level;
+    }
+    pulsing = level;
+    if (level) std::this_thread::yield();
   }
   [[nodiscard]] Status attach(Virq virq, int fd, int resample_fd) override {
     attached = {static_cast<int>(virq), fd, resample_fd};
@@ -141,6 +149,9 @@ class FakeKernel final : public KernelRoutes {
   }
   std::vector<Route> table;
   std::map<Virq, u64> rises;
+  std::map<u32, bool> levels;
+  std::atomic<bool> pulsing{false};
+  u32 changed_in_a_pulse = 0;
   std::array<int, 3> attached{-1, -1, -1};
   u32 routeless = 0;         // it had the eventfd and no route: an event then is lost
   u32 changed_under_it = 0;  // the table, while it had the eventfd
@@ -238,6 +249,39 @@ TEST(RoutingTable, AnEventfdLeavesItsKernelPinBeforeThePinChanges) {
   table.set(virq, {Message{0xfee01000, 0x41, 0}});
   EXPECT_EQ(kernel.changed_under_it, 1U) << "a message is one step";
   table.detach_eventfd(virq, event.get());
+}
+
+TEST(RoutingTable, APulseOnAKernelPinIsNotCutByAChangeOfItsRoute) {
+  FakeKernel kernel;
+  RoutingTable table;
+  table.set_kernel(&kernel);
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{nullptr, 2, 4, true, {}}});
+  std::thread raiser([&] {
+    for (int i = 0; i < 5000; ++i) table.raise(virq);
+  });
+  for (u32 i = 0; i < 300; ++i) table.set(virq, {PinTarget{nullptr, 2, 4 + i % 2, true, {}}});
+  raiser.join();
+  EXPECT_EQ(kernel.changed_in_a_pulse, 0U);
+  EXPECT_FALSE(kernel.levels[4] || kernel.levels[5]);
+}
+
+TEST(RoutingTable, AHighLevelLeavesItsKernelPinLow) {
+  Pins pins;
+  FakeKernel kernel;
+  RoutingTable table;
+  table.set_kernel(&kernel);
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{nullptr, 2, 4, true, {}}});
+  table.set_level(virq, true);
+  table.set(virq, {PinTarget{nullptr, 2, 5, true, {}}});
+  EXPECT_FALSE(kernel.levels[4]);
+  EXPECT_TRUE(kernel.levels[5]);
+  table.set(virq, {PinTarget{&pins, 0, 6, false, {}}});
+  EXPECT_FALSE(kernel.levels[5]);
+  EXPECT_TRUE(pins.levels[6]);
+  table.release(virq);
+  EXPECT_FALSE(pins.levels[6]);
 }
 
 TEST(RoutingTable, TheKernelHasNoEventfdWithoutARoute) {

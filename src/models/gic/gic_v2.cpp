@@ -29,6 +29,11 @@ constexpr u32 kCommonBinaryPoint = 1u << 4;
 constexpr u32 kEoiMode = 1u << 9;
 constexpr u32 kControlMask = 0x3ff;
 
+// Registers of the CPU interface that end an interrupt.
+constexpr u32 kEoir = 0x10;
+constexpr u32 kAliasedEoir = 0x24;
+constexpr u32 kDir = 0x1000;
+
 }  // namespace
 
 /// The distributor banks its private registers by the CPU that reads them.
@@ -72,9 +77,11 @@ class GicV2::CpuWindow final : public memory::MmioHandler {
   }
   void write(u64 offset, unsigned size, u64 value) override {
     if (size != 4 || offset % 4 != 0 || offset >= 0x2000) return;
-    const std::lock_guard guard(gic_.lock_);
     const u32 cpu = cpu::current_cpu();
-    if (cpu < gic_.cpus_.size()) gic_.write_interface(cpu, static_cast<u32>(offset), static_cast<u32>(value));
+    if (cpu >= gic_.cpus_.size()) return;
+    if (gic_.watchers_.any()) gic_.tell_end(cpu, static_cast<u32>(offset), static_cast<u32>(value));
+    const std::lock_guard guard(gic_.lock_);
+    gic_.write_interface(cpu, static_cast<u32>(offset), static_cast<u32>(value));
   }
   [[nodiscard]] std::string register_name(u64 offset) const override { return cpu_interface_name(offset); }
 
@@ -181,6 +188,19 @@ void GicV2::pulse(u32 pin) {
   interrupts_.set_line(cpu, id, true);
   interrupts_.set_line(cpu, id, false);
   update_interrupt(cpu, id);
+}
+
+void GicV2::watch_eoi(u32 pin, std::function<void()> watcher) {
+  watchers_.watch(pin, std::move(watcher));
+}
+
+void GicV2::tell_end(u32 cpu, u32 offset, u32 value) {
+  if (offset != kEoir && offset != kAliasedEoir && offset != kDir) return;
+  {
+    const std::lock_guard guard(lock_);
+    if (cpus_[cpu].interface.drop_only != (offset == kDir)) return;
+  }
+  watchers_.tell(value & 0x3ff);
 }
 
 u8 GicV2::targets(u32 cpu, u32 id) const {
@@ -350,8 +370,8 @@ void GicV2::write_interface(u32 cpu, u32 offset, u32 value) {
     case 0x1c:
       c.interface.set_binary_point(1, value);
       break;
-    case 0x10:
-    case 0x24:
+    case kEoir:
+    case kAliasedEoir:
       return end_of_interrupt(cpu, value);
     case 0xd0:
       c.interface.active_priorities[0] = value;
@@ -359,7 +379,7 @@ void GicV2::write_interface(u32 cpu, u32 offset, u32 value) {
     case 0xe0:
       c.interface.active_priorities[1] = value;
       break;
-    case 0x1000: {  // DIR
+    case kDir: {
       const u32 id = value & 0x3ff;
       if (!c.interface.drop_only || id >= kSpecialIds || id / 32 >= words_) return;
       interrupts_.deactivate(cpu, id);

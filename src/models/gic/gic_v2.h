@@ -6,6 +6,7 @@
 
 #include "cpu/vcpu.h"
 #include "device/device.h"
+#include "models/gic/end_watchers.h"
 #include "models/gic/interrupt_state.h"
 
 namespace solder::models::gic {
@@ -26,6 +27,7 @@ class GicV2 final : public device::Device, public interrupt::Controller, public 
   Result<Input> input(std::span<const u32> specifier, u32 cpu) override;
   void set_level(u32 pin, bool level) override;
   void pulse(u32 pin) override;
+  void watch_eoi(u32 pin, std::function<void()> watcher) override;
 
  private:
   class DistributorWindow;
@@ -61,6 +63,8 @@ class GicV2 final : public device::Device, public interrupt::Controller, public 
   [[nodiscard]] u32 visible_id(u32 cpu, const Best& best, bool alias) const;
   u32 acknowledge(u32 cpu, bool alias);
   void end_of_interrupt(u32 cpu, u32 value);
+  /// Before a write of the CPU interface that deactivates an interrupt: tells who watches. Without the lock.
+  void tell_end(u32 cpu, u32 offset, u32 value);
   void update(u32 cpu);
   void update_all();
   void update_interrupt(u32 cpu, u32 id);
@@ -72,6 +76,7 @@ class GicV2 final : public device::Device, public interrupt::Controller, public 
   u32 words_;        ///< of 32 ids that exist, the private one included
   u32 control_ = 0;  ///< GICD_CTLR
   std::vector<u8> target_masks_;
+  EndWatchers watchers_;
   std::vector<std::unique_ptr<memory::MmioHandler>> windows_;
 };
 

@@ -10,6 +10,7 @@
 
 #include "cpu/vcpu.h"
 #include "device/device.h"
+#include "models/gic/end_watchers.h"
 #include "models/gic/interrupt_state.h"
 
 namespace solder::models::gic {
@@ -95,9 +96,7 @@ class GicV3 final : public device::Device,
   std::vector<i32> targets_;  ///< the CPU each shared id goes to, -1 none
   u32 one_of_n_ = 0;          ///< how many have IROUTER.Interrupt_Routing_Mode set
   std::vector<std::unique_ptr<memory::MmioHandler>> windows_;
-  std::mutex watching_;
-  std::map<u32, std::function<void()>> watchers_;  // by id
-  std::atomic<bool> watched_{false};               // there are some
+  EndWatchers watchers_;
 };
 
 }  // namespace solder::models::gic

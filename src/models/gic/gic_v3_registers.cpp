@@ -106,8 +106,7 @@ u64 GicV3::read(u32 cpu, u32 register_encoding) {
 void GicV3::write(u32 cpu, u32 register_encoding, u64 value) {
   if (cpu >= cpus_.size()) return;
   const u32 id = static_cast<u32>(value & 0xffffff);
-  if (watched_.load(std::memory_order_relaxed) &&
-      (register_encoding == kEoir0 || register_encoding == kEoir1 || register_encoding == kDir))
+  if (watchers_.any() && (register_encoding == kEoir0 || register_encoding == kEoir1 || register_encoding == kDir))
     tell_end(cpu, id, register_encoding == kDir);
   const std::lock_guard guard(lock_);
   Cpu& c = cpus_[cpu];
@@ -176,30 +175,15 @@ void GicV3::end_of_interrupt(u32 cpu, u32 group, u32 id) {
 }
 
 void GicV3::watch_eoi(u32 pin, std::function<void()> watcher) {
-  const u32 id = pin & 0xffff;
-  if (id < kPrivateIds || id >= kSpecialIds) return;
-  const std::lock_guard guard(watching_);
-  if (watcher) {
-    watchers_[id] = std::move(watcher);
-  } else {
-    watchers_.erase(id);
-  }
-  watched_.store(!watchers_.empty(), std::memory_order_relaxed);
+  watchers_.watch(pin, std::move(watcher));
 }
 
-// First the source takes its level back, and raises it again if it still asks; then the interrupt is no longer active.
-// So nobody takes one without a cause in between.
 void GicV3::tell_end(u32 cpu, u32 id, bool by_dir) {
   {
     const std::lock_guard guard(lock_);
     if (cpus_[cpu].interface.drop_only != by_dir) return;
   }
-  std::function<void()> watcher;
-  {
-    const std::lock_guard guard(watching_);
-    if (const auto it = watchers_.find(id); it != watchers_.end()) watcher = it->second;
-  }
-  if (watcher) watcher();
+  watchers_.tell(id);
 }
 
 void GicV3::deactivate(u32 cpu, u32 id) {

@@ -74,6 +74,41 @@ TEST_F(GicV2Test, LevelInterruptComesBackWhileTheLineIsHigh) {
   EXPECT_EQ(read_iface(kIar), kSpurious);
 }
 
+TEST_F(GicV2Test, TellsTheEndOfALevelBeforeItComesAgain) {
+  spi(kSpi, 0xa0);
+  u32 ends = 0;
+  bool asks = false;
+  gic->watch_eoi(kSpi, [&] {
+    ++ends;
+    EXPECT_FALSE(irq()) << "still active";
+    gic->set_level(kSpi, false);
+    if (asks) gic->set_level(kSpi, true);
+  });
+  gic->set_level(kSpi, true);
+  EXPECT_EQ(read_iface(kIar), kSpi);
+  iface(kEoir, kSpi);
+  EXPECT_EQ(ends, 1u);
+  EXPECT_FALSE(irq()) << "its source took the level back";
+  asks = true;
+  gic->set_level(kSpi, true);
+  EXPECT_EQ(read_iface(kIar), kSpi);
+  iface(kEoir, kSpi);
+  EXPECT_EQ(ends, 2u);
+  EXPECT_TRUE(irq()) << "it still asks";
+  // In two steps (GICC_CTLR.EOImodeNS) the second one is the end.
+  iface(kCpuCtlr, 1 | 1u << 9);
+  EXPECT_EQ(read_iface(kIar), kSpi);
+  iface(kEoir, kSpi);
+  EXPECT_EQ(ends, 2u);
+  iface(kDir, kSpi);
+  EXPECT_EQ(ends, 3u);
+  gic->watch_eoi(kSpi, {});
+  EXPECT_EQ(read_iface(kIar), kSpi);
+  iface(kEoir, kSpi);
+  iface(kDir, kSpi);
+  EXPECT_EQ(ends, 3u);
+}
+
 TEST_F(GicV2Test, LevelThatGoesAwayIsForgottenAndEdgeIsNot) {
   spi(kSpi, 0xa0);
   gic->set_level(kSpi, true);

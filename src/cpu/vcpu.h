@@ -171,6 +171,13 @@ class Accelerator {
  public:
   virtual ~Accelerator() = default;
   [[nodiscard]] virtual std::string name() const = 0;
+  /// The machine's address spaces (`ports`: x86's I/O ports), with its RAM and nothing else yet. They may outlive the
+  /// accelerator. Errors: the host does not take them.
+  [[nodiscard]] virtual Status take_spaces(memory::AddressSpace& memory, memory::AddressSpace& ports) {
+    (void)memory;
+    (void)ports;
+    return {};
+  }
   [[nodiscard]] virtual Result<std::unique_ptr<Vcpu>> create_vcpu(const CpuRequest& request) = 0;
   /// A line per figure, for `--translator stats` and the like; may be empty.
   [[nodiscard]] virtual std::string statistics() const { return {}; }

@@ -40,6 +40,7 @@ Result<std::unique_ptr<Machine>> Machine::build(const tree::Tree& tree, const Pl
   std::unique_ptr<Machine> machine(new Machine(tree, plan, control));
   machine->fabric_->accelerator = std::move(accelerator);
   SOLDER_TRY_STATUS(machine->add_memory(std::move(memory)));
+  SOLDER_TRY_STATUS(machine->fabric_->accelerator->take_spaces(machine->fabric_->memory, machine->fabric_->io_ports));
   SOLDER_TRY_STATUS(machine->choose_backends());
   SOLDER_TRY_STATUS(machine->add_cpus());
   SOLDER_TRY_STATUS(machine->add_devices(backends));

@@ -69,6 +69,7 @@ Status Kvm::attach(memory::AddressSpace& memory, memory::AddressSpace* ports) {
 }
 
 void Kvm::machine_starts(cpu::CpuSet& cpus) {
+  if (deferred_) deferred_->start();
   if (doorbells_) doorbells_->start(cpus);
 }
 

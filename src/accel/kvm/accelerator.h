@@ -28,13 +28,19 @@ class Kvm final : public cpu::Accelerator {
   ~Kvm() override;
 
   [[nodiscard]] std::string name() const override { return "kvm"; }
-  /// The first call also attaches `request.memory`. Errors: another architecture than the host's; what KVM refuses.
+  /// Attaches `request.memory` when nothing is attached yet. Errors: another architecture than the host's; what KVM
+  /// refuses.
   [[nodiscard]] Result<std::unique_ptr<cpu::Vcpu>> create_vcpu(const cpu::CpuRequest& request) override;
   [[nodiscard]] device::KernelDevices* kernel_devices() override;
   [[nodiscard]] bool parks_cpus() const override;
   /// How often each CPU left the guest, by reason; only when `show_statistics` was called.
   [[nodiscard]] std::string statistics() const override;
   void show_statistics() { statistics_ = true; }
+  /// KVM frees what it replaced (a table of windows) when the host's RCU lets it, and a memory slot waits for that. So
+  /// the RAM comes before the controllers in the kernel, which are windows.
+  [[nodiscard]] Status take_spaces(memory::AddressSpace& memory, memory::AddressSpace& ports) override {
+    return attach(memory, &ports);
+  }
   void machine_starts(cpu::CpuSet& cpus) override;
   void machine_stops() override;
 

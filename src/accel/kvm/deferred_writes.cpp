@@ -36,8 +36,12 @@ void DeferredWrites::map_ring(int vcpu_fd) {
   void* page = ::mmap(nullptr, page_size(), PROT_READ | PROT_WRITE, MAP_SHARED, vcpu_fd,
                       static_cast<off_t>(page_size()) * offset);
   if (page == MAP_FAILED) return;
-  const std::lock_guard guard(mutex_);
   ring_ = static_cast<kvm_coalesced_mmio_ring*>(page);
+}
+
+void DeferredWrites::start() {
+  const std::lock_guard guard(mutex_);
+  started_ = true;
   apply();
 }
 
@@ -74,7 +78,7 @@ bool DeferredWrites::set(const Zone& zone, bool on) const {
 }
 
 void DeferredWrites::apply() {
-  if (ring_ == nullptr) return;
+  if (ring_ == nullptr || !started_) return;
   std::vector<Zone> wanted;
   for (usize space = 0; space < wanted_.size(); ++space)
     if (!observed_[space]) wanted.insert(wanted.end(), wanted_[space].begin(), wanted_[space].end());

@@ -28,8 +28,11 @@ class DeferredWrites {
   DeferredWrites(const DeferredWrites&) = delete;
   DeferredWrites& operator=(const DeferredWrites&) = delete;
 
-  /// Maps the ring through the first vCPU; before it nothing is deferred. A host that has none is no error.
+  /// Maps the ring through the first vCPU. A host that has none is no error.
   void map_ring(int vcpu_fd);
+  /// From now on writes are deferred: not before the machine is whole, since memory slots wait for the host to be
+  /// through with a zone.
+  void start();
 
   /// The windows of a space are those of `map` from now on.
   void update(WindowSpace space, const memory::FlatMap& map);
@@ -62,6 +65,7 @@ class DeferredWrites {
   const Vm& vm_;
   kvm_coalesced_mmio_ring* ring_ = nullptr;  // before CPUs run
   mutable std::mutex mutex_;                 // of the zones
+  bool started_ = false;
   std::array<std::vector<Zone>, 2> wanted_;  // by space
   std::array<bool, 2> observed_{};
   std::vector<Zone> zones_;

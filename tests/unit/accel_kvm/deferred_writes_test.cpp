@@ -33,6 +33,7 @@ class Indexed final : public memory::MmioHandler {
 
 struct Device {
   explicit Device(Guest& g) {
+    g.kvm->deferred_writes()->start();
     EXPECT_TRUE(g.memory.add({.name = "indexed", .start = 0xe0000, .size = 0x1000, .handler = &memory, .priority = 1}));
     EXPECT_TRUE(g.ports.add({.name = "indexed", .start = 0x200, .size = 8, .handler = &port}));
   }
@@ -163,6 +164,7 @@ TEST(KvmDeferredWrites, FollowTheWindow) {
   SOLDER_NEEDS_KVM();
   Guest g;
   SOLDER_NEEDS_RING(g);
+  g.kvm->deferred_writes()->start();
   Indexed device;
   const auto id = g.memory.add({.name = "indexed", .start = 0x200000, .size = 0x1000, .handler = &device});
   ASSERT_TRUE(g.memory.move(*id, 0xe0000 + 16_MiB));

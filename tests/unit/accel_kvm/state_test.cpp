@@ -196,7 +196,7 @@ TEST(KvmCpuid, HasTheTopologyAndTheHypervisor) {
   EXPECT_EQ(cpuid(0xb, 0).a, 0U) << "one thread each";
   const Leaf hypervisor = cpuid(0x40000000, 0);
   EXPECT_EQ(hypervisor.b, 0x4b4d564bU) << "KVMK";
-  // Without KVM's local APIC there are no paravirtual EOIs and IPIs.
+  // Nothing that KVM gives with its own local APIC alone: no paravirtual EOIs and IPIs.
   EXPECT_EQ(cpuid(0x40000001, 0).a & (1U << 6 | 1U << 11), 0U);
 }
 

@@ -51,7 +51,9 @@ void set_topology(Entries& entries, u32 leaf, const CpuidOptions& options, u32 c
   level(2, 0, 0, 0);
 }
 
-/// Paravirtual features that KVM can give only with its own local APIC.
+/// Paravirtual features that KVM can give only with its own local APIC: offered with none, so that the CPU is the same
+/// wherever its local APIC lives, and a machine whose guest uses them (an IPI by hypercall, a page that will be told of
+/// when it is there) is not lost when its controllers move.
 constexpr u32 kNeedKernelLapic = 1U << KVM_FEATURE_ASYNC_PF | 1U << KVM_FEATURE_PV_EOI | 1U << KVM_FEATURE_PV_UNHALT |
                                  1U << KVM_FEATURE_ASYNC_PF_VMEXIT | 1U << KVM_FEATURE_PV_SEND_IPI |
                                  1U << KVM_FEATURE_PV_SCHED_YIELD | 1U << KVM_FEATURE_ASYNC_PF_INT;
@@ -101,7 +103,7 @@ Entries make_cpuid(Entries entries, const CpuidOptions& options) {
         break;
       }
       case 0x40000001:
-        if (!options.kernel_lapic) e.eax &= ~kNeedKernelLapic;
+        e.eax &= ~kNeedKernelLapic;
         break;
       case 0x80000001:
         set_bit(e.ecx, 1, several && (e.ecx >> 1 & 1) != 0);  // AMD CmpLegacy: HTT means cores, not threads

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <string_view>
 #include <utility>
 
 #include "accel/kvm/x86/entry.h"
@@ -13,6 +14,9 @@
 namespace solder::accel::kvm::x86 {
 
 namespace {
+
+// MSR_KVM_ASYNC_PF_EN, MSR_KVM_PV_EOI_EN, MSR_KVM_ASYNC_PF_INT: a guest may have set them without being offered them.
+constexpr std::array<std::string_view, 3> kOfKernelLapic{"msr_4b564d02", "msr_4b564d04", "msr_4b564d06"};
 
 constexpr u32 kMsrTsc = 0x10;
 constexpr u32 kMsrApicBase = 0x1b;
@@ -113,6 +117,10 @@ std::vector<cpu::RegisterValue> X86Vcpu::registers() const {
 }
 
 Status X86Vcpu::set_register(const cpu::RegisterValue& value) {
+  if (!options_.kernel_lapic && std::ranges::find(kOfKernelLapic, value.name) != kOfKernelLapic.end() &&
+      value.value[0] != 0) {
+    return fail("", "KVM has `" + value.name + "` only with a local APIC of its own");
+  }
   SOLDER_TRY_STATUS(first_run());
   if (!staged_) staged_ = SOLDER_TRY(read_state());
   if (!set_named_value(*staged_, value)) {

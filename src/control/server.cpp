@@ -53,6 +53,8 @@ Server::~Server() {
     ending_ = true;
     changed_.notify_all();
   }
+  // Before the pointer goes: a request that is being answered sends its reply through it.
+  if (socket_) socket_->stop();
   socket_.reset();
 }
 

@@ -86,13 +86,17 @@ Status LineServer::start() {
   return {};
 }
 
-LineServer::~LineServer() {
+void LineServer::stop() {
   {
     const std::lock_guard guard(mutex_);
     stopping_ = true;
   }
   wake();
   if (thread_.joinable()) thread_.join();
+}
+
+LineServer::~LineServer() {
+  stop();
   for (auto& [client, peer] : peers_) flush(peer);
   struct stat now {};
   if (::lstat(path_.c_str(), &now) == 0 && now.st_ino == file_.st_ino && now.st_dev == file_.st_dev)

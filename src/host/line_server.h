@@ -47,7 +47,9 @@ class LineServer {
                                                                   Handler& handler);
   /// Errors: the host has no thread left.
   [[nodiscard]] Status start();
-  /// Sends what clients take without waiting, closes, and removes the socket's file unless it is another by now.
+  /// Serves nobody any more when it returns: no handler runs. What handlers have answered is still sent, at the end.
+  void stop();
+  /// Stops, sends what clients take without waiting, closes, and removes the socket's file unless it is another by now.
   ~LineServer();
   LineServer(const LineServer&) = delete;
   LineServer& operator=(const LineServer&) = delete;

@@ -10,6 +10,7 @@ using Names = std::vector<std::pair<u64, std::string>>;
 class RegisterNamesTest : public ::testing::Test {
  protected:
   void expect(const std::string& compatible, std::vector<u64> sizes, u32 window, const Names& names) {
+    testing::FakeMachine machine{2};
     testing::FakePorts ports{machine, "device@0"};
     ports.window_sizes = std::move(sizes);
     const auto device = testing::make_model(ports, compatible);
@@ -17,7 +18,6 @@ class RegisterNamesTest : public ::testing::Test {
     for (const auto& [offset, name] : names)
       EXPECT_EQ(ports.handler(window)->register_name(offset), name) << compatible << " " << offset;
   }
-  testing::FakeMachine machine{2};
 };
 
 TEST_F(RegisterNamesTest, Gic) {

@@ -150,6 +150,12 @@ void IoApic::publish() {
     pins = stale_;
     for (u32 pin = 0; pin < kIoApicPins; ++pin) {
       if (!bit(pins, pin)) continue;
+      // While an interrupt is in service, none of this pin follows: the new route can wait for its end. It has to: KVM
+      // tells the end of an interrupt only to routes that name the CPU (split; mended in Linux 6.7 for others).
+      if ((state_.entries[pin] & kEntryRemoteIrr) != 0 && published_[pin]) {
+        pins &= ~(1u << pin);
+        continue;
+      }
       auto message = wanted(pin);
       if (!same(message, published_[pin])) changes.push_back({pin, message});
     }

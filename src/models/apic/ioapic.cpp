@@ -151,7 +151,7 @@ void IoApic::publish() {
     for (u32 pin = 0; pin < kIoApicPins; ++pin) {
       if (!bit(pins, pin)) continue;
       // While an interrupt is in service, none of this pin follows: the new route can wait for its end. It has to: KVM
-      // tells the end of an interrupt only to routes that name the CPU (split; mended in Linux 6.7 for others).
+      // (6.1, split) tells the end of an interrupt only while a route names the CPU that has it.
       if ((state_.entries[pin] & kEntryRemoteIrr) != 0 && published_[pin]) {
         pins &= ~(1u << pin);
         continue;

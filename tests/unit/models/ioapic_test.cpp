@@ -145,7 +145,7 @@ TEST_F(IoApicTest, RoutesChangeWhileTheLevelIsHigh) {
   EXPECT_FALSE(irq(1));
 }
 
-// KVM (before Linux 6.7, split) tells the end of an interrupt only to routes that name its CPU.
+// KVM (6.1, split) tells the end of an interrupt only while a route names the CPU that has it.
 TEST_F(IoApicTest, TheRouteStaysUntilTheEndOfTheInterrupt) {
   const auto destination = [&] {
     for (const auto& r : machine.routes.routes())

@@ -8,7 +8,6 @@
 
 namespace solder::arm64::sem {
 
-using ir::Op;
 using ir::Value;
 
 namespace {

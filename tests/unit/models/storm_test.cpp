@@ -123,7 +123,8 @@ TEST_F(StormTest, OneThatComesTwiceIsInvented) {
 TEST_F(StormTest, OneAtAnotherTargetIsMisled) {
   source(kMessage, {1});
   source(kMessage, {2, 3});
-  guest.behaviour = [this](u32 slot) { guest.count(slot == 2 ? 3 : slot); };
+  // Each at the other: whichever its route names when it stands still.
+  guest.behaviour = [this](u32 slot) { guest.count(slot == 1 ? 1 : slot ^ 1); };
   EXPECT_EQ(run(), kFailed);
   EXPECT_NE(machine.control.fault.find("misled"), std::string::npos) << machine.control.fault;
 }

@@ -43,6 +43,7 @@ std::array<u8, 40> random_seed() {
 
 Result<std::vector<boot::Extent>> reserved_extents(const tree::Tree& tree) {
   std::vector<boot::Extent> out;
+  out.reserve(tree.reservations.size());
   for (const auto& reservation : tree.reservations) out.push_back({reservation.address, reservation.size});
   if (const tree::Node* node = tree.find("/reserved-memory")) {
     for (const auto& child : node->children()) {

@@ -92,6 +92,7 @@ AddressSpace::AddressSpace(std::string name) : name_(std::move(name)) {
 
 Status AddressSpace::publish() {
   std::vector<Layer> layers;
+  layers.reserve(regions_.size());
   u64 order = 0;
   for (const auto& [id, region] : regions_) {
     layers.push_back({region->start, region->size, region->priority, order++, region->ram, region->handler,

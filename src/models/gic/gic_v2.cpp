@@ -141,6 +141,7 @@ void GicV2::reset() {
 
 void GicV2::state(device::Archive& archive) {
   std::vector<CpuRecordV2> records;
+  records.reserve(cpus_.size());
   for (const Cpu& cpu : cpus_) records.push_back({cpu.control, cpu.interface, cpu.sgi_sources});
   archive_v2(archive, interrupts_, control_, target_masks_, records);
   if (archive.mode() != device::Archive::Mode::load) return;

@@ -37,7 +37,7 @@ u64 round_pack(const Format& f, bool sign, int exponent, u128 significand, Env& 
   const unsigned precision = f.fraction_bits + 1;
 
   if (exponent >= f.min_exponent()) {
-    const u64 biased = static_cast<u64>(exponent + f.bias);
+    const u64 biased = static_cast<u64>(i64{exponent} + f.bias);
     const u64 limit = f.max_exponent() + (f.has_special ? 0 : 1);
     if (biased >= limit) return overflow(f, sign, env);
     const Rounded r = round_to(significand, precision, sign, env.round);

@@ -8,7 +8,6 @@
 
 namespace solder::host_x64 {
 
-using ir::Op;
 using ir::Type;
 
 void Allocator::start(usize state_size) {
@@ -136,7 +135,7 @@ void Allocator::move_constant(u8 reg, u64 value, bool wide) {
 void Allocator::load_into(u8 reg, u32 value, bool wide) {
   const ValueState& v = values_[value];
   if (v.reg >= 0) {
-    if (v.reg != reg) a_.mov(a_.gpr(reg, wide), a_.gpr(static_cast<u8>(v.reg), wide));
+    if (static_cast<u8>(v.reg) != reg) a_.mov(a_.gpr(reg, wide), a_.gpr(static_cast<u8>(v.reg), wide));
   } else if (is_constant(value)) {
     move_constant(reg, constant(value), wide);
   } else if (const int pin = home_pin(value); pin >= 0) {
@@ -277,7 +276,7 @@ void Allocator::take(u8 reg) {
 bool Allocator::try_hint(u32 value, u32 avoid, u32 avoid2, u8& reg) {
   const i8 hint = analysis_.pin_hint[value];
   if (hint < 0) return false;
-  const unsigned pin = static_cast<unsigned>(hint);
+  const unsigned pin = static_cast<u8>(hint);
   reg = Pins::reg(pin);
   const u32 home = pins_.offset(pin);
   const u32 old = occupant(home);
@@ -312,7 +311,7 @@ u8 Allocator::define_like(u32 value, u32 like, u32 avoid, u32 avoid2) {
     if (operand == kNone || operand == avoid || operand == avoid2 || is_constant(operand)) return false;
     const ValueState& v = values_[operand];
     return v.next == kNone && v.reg >= 0 && !is_vector(operand) && (temps_ & bit_of(static_cast<u8>(v.reg))) != 0 &&
-           owner_[static_cast<usize>(v.reg)] == operand && (used_ & bit_of(static_cast<u8>(v.reg))) != 0;
+           owner_[static_cast<u8>(v.reg)] == operand && (used_ & bit_of(static_cast<u8>(v.reg))) != 0;
   };
   if (like != kNone && reusable(like)) {
     reg = static_cast<u8>(values_[like].reg);
@@ -330,7 +329,7 @@ u8 Allocator::define_apart(u32 value) {
   u8 reg = 0;
   // A pinned home is fine unless an operand is read from it.
   const i8 hint = analysis_.pin_hint[value];
-  if (hint >= 0 && (locked_ & bit_of(Pins::reg(static_cast<unsigned>(hint)))) == 0 &&
+  if (hint >= 0 && (locked_ & bit_of(Pins::reg(static_cast<u8>(hint)))) == 0 &&
       try_hint(value, kNone, kNone, reg)) {
     return reg;
   }

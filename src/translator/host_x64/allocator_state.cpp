@@ -4,7 +4,6 @@
 
 namespace solder::host_x64 {
 
-using ir::Op;
 using ir::Type;
 
 void Allocator::leave_home(u32 value) {
@@ -132,7 +131,7 @@ void Allocator::put(u32 offset, u32 value, Type type) {
     }
     before_write(offset, 8);
     load_into(home, value, true);
-    if (v.reg >= 0 && (temps_ & bit_of(static_cast<u8>(v.reg))) != 0 && owner_[static_cast<usize>(v.reg)] == value) {
+    if (v.reg >= 0 && (temps_ & bit_of(static_cast<u8>(v.reg))) != 0 && owner_[static_cast<u8>(v.reg)] == value) {
       // The pin serves from now on.
       used_ &= ~bit_of(static_cast<u8>(v.reg));
       v.reg = -1;

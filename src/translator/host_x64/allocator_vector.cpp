@@ -37,7 +37,7 @@ void Allocator::evict_x(u8 reg) {
 void Allocator::load_into_x(u8 reg, u32 value) {
   const ValueState& v = values_[value];
   if (v.reg >= 0) {
-    if (v.reg != reg) a_.vmovaps(a_.x(reg), a_.x(static_cast<u8>(v.reg)));
+    if (static_cast<u8>(v.reg) != reg) a_.vmovaps(a_.x(reg), a_.x(static_cast<u8>(v.reg)));
   } else if (v.home != kNone) {
     a_.vmovups(a_.x(reg), a_.ptr[a_.state(v.home)]);
   } else {

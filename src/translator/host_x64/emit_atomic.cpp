@@ -9,7 +9,6 @@ namespace solder::host_x64 {
 
 using ir::CoreState;
 using ir::MemAttr;
-using ir::Op;
 using ir::Rmw;
 using ir::Type;
 

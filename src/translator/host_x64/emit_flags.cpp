@@ -6,7 +6,6 @@
 namespace solder::host_x64 {
 
 using ir::Cond;
-using ir::CoreState;
 using ir::Op;
 using ir::Type;
 

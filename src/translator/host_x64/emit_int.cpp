@@ -140,7 +140,7 @@ void Emitter::binary(u32 i) {
   if (commutative && !r_.is_constant(b) && !r_.dies(a) && r_.dies(b)) std::swap(a, b);
   // An operand that already lives in the register the result is wanted in goes left too.
   const i8 hint = an_.pin_hint[i];
-  if (commutative && hint >= 0 && r_.current(b) == Pins::reg(static_cast<unsigned>(hint))) std::swap(a, b);
+  if (commutative && hint >= 0 && r_.current(b) == Pins::reg(static_cast<u8>(hint))) std::swap(a, b);
 
   if (r_.is_constant(a) && commutative && !r_.is_constant(b)) std::swap(a, b);
   const auto imm = r_.imm32(b, wide);

@@ -112,7 +112,7 @@ Status Composer::add(const std::filesystem::path& path) {
   return state_->add_source(text, path.string(), path.parent_path(), true);
 }
 
-Status Composer::add_text(std::string_view dts, std::string name) {
+Status Composer::add_text(std::string_view dts, const std::string& name) {
   return state_->add_source(dts, name, {}, false);
 }
 

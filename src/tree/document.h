@@ -42,7 +42,7 @@ class Composer {
  public:
   [[nodiscard]] Status add(const std::filesystem::path& path);
   /// Text that Solder itself makes (command-line shorthands, built-in boards).
-  [[nodiscard]] Status add_text(std::string_view dts, std::string name);
+  [[nodiscard]] Status add_text(std::string_view dts, const std::string& name);
   [[nodiscard]] Status add_bytes(std::span<const u8> bytes, std::string name);
   [[nodiscard]] Status add_tree(std::unique_ptr<Tree> tree);
   [[nodiscard]] Result<std::unique_ptr<Tree>> finish();

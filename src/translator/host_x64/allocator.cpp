@@ -329,8 +329,7 @@ u8 Allocator::define_apart(u32 value) {
   u8 reg = 0;
   // A pinned home is fine unless an operand is read from it.
   const i8 hint = analysis_.pin_hint[value];
-  if (hint >= 0 && (locked_ & bit_of(Pins::reg(static_cast<u8>(hint)))) == 0 &&
-      try_hint(value, kNone, kNone, reg)) {
+  if (hint >= 0 && (locked_ & bit_of(Pins::reg(static_cast<u8>(hint)))) == 0 && try_hint(value, kNone, kNone, reg)) {
     return reg;
   }
   values_[value].next = analysis_.first_use[value];

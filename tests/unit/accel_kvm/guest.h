@@ -168,8 +168,7 @@ class Guest {
   Result<std::unique_ptr<cpu::Vcpu>> make_vcpu(Irqchip irqchip, const cpu::CpuRequest& request, u32 cpus) {
     const x86::VcpuOptions options{.kernel_lapic = true, .kernel_pic = irqchip == Irqchip::kernel};
     return x86::X86Vcpu::create(*vm, gate, options, request, [this, cpus](x86::X86Vcpu& vcpu) -> Status {
-      const x86::CpuidOptions cpuid{
-          .apic_id = vcpu.apic_id(), .highest_apic_id = cpus - 1, .cpus = cpus, .kernel_lapic = true};
+      const x86::CpuidOptions cpuid{.apic_id = vcpu.apic_id(), .highest_apic_id = cpus - 1, .cpus = cpus};
       return x86::set_cpuid(vcpu.fd(), x86::make_cpuid(SOLDER_TRY(x86::supported_cpuid(*vm)), cpuid));
     });
   }

@@ -1,7 +1,5 @@
 #include "accel/kvm/x86/cpu_state.h"
 
-#include "accel/kvm/x86/msr.h"
-
 #include <fmt/core.h>
 #include <sys/ioctl.h>
 
@@ -9,6 +7,8 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+
+#include "accel/kvm/x86/msr.h"
 
 namespace solder::accel::kvm::x86 {
 

@@ -14,8 +14,7 @@ struct CpuidOptions {
   u32 apic_id = 0;
   u32 highest_apic_id = 0;    ///< of all CPUs of the machine
   u32 cpus = 1;               ///< of the machine: cores of one package, one thread each
-  bool kernel_lapic = false;  ///< the local APIC is KVM's; else this process's, which has x2APIC
-  bool tsc_deadline = false;  ///< it has a timer that compares with the time-stamp counter
+  bool tsc_deadline = false;  ///< the local APIC has a timer that compares with the time-stamp counter
 };
 
 /// KVM_GET_SUPPORTED_CPUID. Errors: what KVM refuses.

@@ -1,5 +1,6 @@
 // What the exits of KVM_RUN ask for.
 #include <fmt/core.h>
+
 #include <cstring>
 
 #include "accel/kvm/x86/fault.h"

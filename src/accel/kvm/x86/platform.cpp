@@ -71,7 +71,6 @@ class X86Platform final : public Platform {
         .apic_id = cpu.apic_id(),
         .highest_apic_id = highest_apic_id_,
         .cpus = cpus_,
-        .kernel_lapic = options.kernel_lapic,
         .tsc_deadline = options.kernel_lapic ? vm_.check(KVM_CAP_TSC_DEADLINE_TIMER) != 0 : cpu.read_tsc().has_value()};
     return set_cpuid(cpu.fd(), make_cpuid(supported_, cpuid));
   }

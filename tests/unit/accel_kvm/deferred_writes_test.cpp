@@ -2,6 +2,7 @@
 #include <thread>
 
 #include "accel/kvm/deferred_writes.h"
+#include "cpu/cpu_set.h"
 #include "guest.h"
 
 namespace solder::accel::kvm {
@@ -158,6 +159,20 @@ TEST(KvmDeferredWrites, AWatchedSpaceHasNone) {
   EXPECT_EQ(exits(g, KVM_EXIT_MMIO), kMemoryLog.size());
   g.memory.observe(nullptr);
   EXPECT_EQ(g.kvm->deferred_writes()->zones(), 2U);
+}
+
+TEST(KvmDeferredWrites, BeginWhenTheMachineStarts) {
+  SOLDER_NEEDS_KVM();
+  Guest g;
+  SOLDER_NEEDS_RING(g);
+  Indexed device;
+  ASSERT_TRUE(g.memory.add({.name = "indexed", .start = 0xe0000, .size = 0x1000, .handler = &device, .priority = 1}));
+  EXPECT_EQ(g.kvm->deferred_writes()->zones(), 0U) << "memory slots that are still to come would wait for it";
+  NoControl control;
+  cpu::CpuSet cpus{control};
+  g.kvm->machine_starts(cpus);
+  EXPECT_EQ(g.kvm->deferred_writes()->zones(), 1U);
+  g.kvm->machine_stops();
 }
 
 TEST(KvmDeferredWrites, FollowTheWindow) {

@@ -12,13 +12,6 @@ using cpu::ExitReason;
 constexpr u8 kHlt = 0xf4;
 constexpr Gpa kWindow = 0xe0000;
 
-class NoControl final : public cpu::MachineControl {
- public:
-  void request_shutdown() override {}
-  void request_reset() override {}
-  void report_fault(std::string) override {}
-};
-
 /// Two doorbells of one register, of values 0 and 1, as a virtio device with two queues has.
 class Rung final : public memory::MmioHandler {
  public:

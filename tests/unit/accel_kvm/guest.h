@@ -174,6 +174,14 @@ class Guest {
   }
 };
 
+/// For a machine that nobody ends.
+class NoControl final : public cpu::MachineControl {
+ public:
+  void request_shutdown() override {}
+  void request_reset() override {}
+  void report_fault(std::string) override {}
+};
+
 /// A controller with one request line into a vCPU.
 class FakeController final : public interrupt::CpuInterface {
  public:

@@ -1,7 +1,6 @@
 /// User networking on libslirp. Slirp is not thread-safe: only this backend's thread calls it; frames and wishes of
 /// other threads wait in a queue.
 #include <arpa/inet.h>
-#include <libslirp.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 
 #include "base/unique_fd.h"
 #include "host/network_backends.h"
+#include "host/slirp_library.h"
 
 namespace solder::host {
 
@@ -49,6 +49,7 @@ struct SlirpTimer {
 class UserNetwork final : public Network {
  public:
   Status start(std::span<const PortForward> forwards) {
+    library_ = SOLDER_TRY(SlirpLibrary::load());
     wake_ = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     SlirpConfig config{};
     config.version = 1;
@@ -63,11 +64,11 @@ class UserNetwork final : public Network {
     config.vprefix_len = 64;
     ::inet_pton(AF_INET6, "fec0::2", &config.vhost6);
     ::inet_pton(AF_INET6, "fec0::3", &config.vnameserver6);
-    slirp_ = ::slirp_new(&config, &callbacks(), this);
+    slirp_ = library_.create(&config, &callbacks(), this);
     if (slirp_ == nullptr) return fail("--net user", "libslirp cannot start");
     for (const PortForward& f : forwards) {
-      if (::slirp_add_hostfwd(slirp_, f.udp ? 1 : 0, address("127.0.0.1"), f.host_port, address("10.0.2.15"),
-                              f.guest_port) != 0) {
+      if (library_.add_hostfwd(slirp_, f.udp ? 1 : 0, address("127.0.0.1"), f.host_port, address("10.0.2.15"),
+                               f.guest_port) != 0) {
         return fail(
             "--net user",
             "port " + std::to_string(f.host_port) + " of this host cannot be forwarded: " + std::strerror(errno),
@@ -83,7 +84,7 @@ class UserNetwork final : public Network {
     stopping_ = true;
     poke();
     if (thread_.joinable()) thread_.join();
-    if (slirp_ != nullptr) ::slirp_cleanup(slirp_);
+    if (slirp_ != nullptr) library_.cleanup(slirp_);
   }
 
   void send(std::span<const u8> frame) override {
@@ -157,7 +158,7 @@ class UserNetwork final : public Network {
     while (!stopping_) {
       fds.assign(1, {.fd = wake_.get(), .events = POLLIN, .revents = 0});
       u32 timeout = 1000;
-      ::slirp_pollfds_fill(
+      library_.pollfds_fill(
           slirp_, &timeout,
           [](int fd, int events, void* opaque) -> int {
             auto& all = *static_cast<std::vector<pollfd>*>(opaque);
@@ -172,7 +173,7 @@ class UserNetwork final : public Network {
       const int ready = ::poll(fds.data(), fds.size(), static_cast<int>(timeout));
       u64 count = 0;
       [[maybe_unused]] const auto n = ::read(wake_.get(), &count, sizeof count);
-      ::slirp_pollfds_poll(
+      library_.pollfds_poll(
           slirp_, ready < 0 ? 1 : 0,
           [](int index, void* opaque) -> int {
             return from_poll((*static_cast<std::vector<pollfd>*>(opaque))[static_cast<usize>(index)].revents);
@@ -212,7 +213,7 @@ class UserNetwork final : public Network {
       const std::lock_guard guard(mutex_);
       frames.swap(outgoing_);
     }
-    for (const auto& frame : frames) ::slirp_input(slirp_, frame.data(), static_cast<int>(frame.size()));
+    for (const auto& frame : frames) library_.input(slirp_, frame.data(), static_cast<int>(frame.size()));
   }
 
   static short to_poll(int events) {
@@ -232,6 +233,7 @@ class UserNetwork final : public Network {
     return out;
   }
 
+  SlirpLibrary library_;
   Slirp* slirp_ = nullptr;
   UniqueFd wake_;
   usize forwards_ = 0;

@@ -46,7 +46,7 @@ Result<std::string> cpus_edit(const tree::Tree& tree, u32 count) {
   if (cpus != nullptr)
     for (const auto& child : cpus->children())
       if (child->string("device_type") == "cpu" && child->enabled()) present.push_back(child.get());
-  if (present.empty())
+  if (cpus == nullptr || present.empty())
     return fail("--cpus", "the machine's tree has no CPU to take as a pattern", "describe one below /cpus");
   if (count == 0) return fail("--cpus", "a machine needs at least one CPU");
   if (count == present.size()) return std::string{};

@@ -1,5 +1,7 @@
 #include "translator/fp/number.h"
 
+#include "base/check.h"
+
 namespace solder::fp {
 namespace {
 
@@ -31,6 +33,7 @@ u64 overflow(const Format& f, bool sign, Env& env) {
 }  // namespace
 
 u64 round_pack(const Format& f, bool sign, int exponent, u128 significand, Env& env) {
+  SOLDER_CHECK(significand != 0, "zero has no exponent to round by");
   const int lead = leading_zeros(significand);
   significand <<= lead;
   exponent -= lead;

@@ -98,6 +98,10 @@ class Vcpu {
   virtual ExitReason run() = 0;
   /// Makes `run` return soon (also if it is not running yet).
   virtual void kick() = 0;
+  /// What has become due for the CPU since it last ran, and would be noticed only when it runs again (a timer of the
+  /// kernel's), becomes part of its state and its controllers'. Executes no instruction. Instead of `run`, by the
+  /// thread that has paused the CPU.
+  virtual void catch_up() {}
   /// Whether a halted CPU has a reason to run: an enabled interrupt is pending (masked or not, as WFI says), or an
   /// event.
   [[nodiscard]] virtual bool has_wake_reason() const = 0;

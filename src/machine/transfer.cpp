@@ -82,6 +82,8 @@ void pause_time(Machine& machine) {
   fabric.clock.pause();
   fabric.timers.clock_changed();
   if (auto* kernel = fabric.accelerator->kernel_devices()) kernel->pause_time();
+  for (u32 i = 0; i < fabric.cpus.size(); ++i)
+    if (fabric.cpus[i].powered()) fabric.cpus[i].vcpu().catch_up();
 }
 
 void resume_time(Machine& machine) {

@@ -62,6 +62,10 @@ class VcpuRun {
   /// KVM_RUN. 0: an exit is in `page()`; else errno, EINTR (and EAGAIN, made EINTR) meaning: look at the flags again.
   /// Writes that KVM has deferred have been made when it returns.
   int enter();
+  /// As `complete_only` and `enter`, except that KVM also does what it does between guest code and the answer to a
+  /// signal: it sends the interrupts of timers that have run out, INIT and start-up (x86.c, vcpu_run). Costs five
+  /// system calls more.
+  int enter_interrupted();
 
   /// Where KVM tells which pages this CPU dirtied; null: in its log. Under the lock of whoever collects.
   [[nodiscard]] DirtyRing* dirty_ring() const { return dirty_ring_.get(); }

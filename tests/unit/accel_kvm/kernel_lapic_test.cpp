@@ -1,5 +1,6 @@
 // vCPUs whose local APIC is in KVM: they sleep there, start each other there, and take ExtINT from here.
 #include <atomic>
+#include <cstring>
 #include <thread>
 
 #include "cpu/cpu_set.h"
@@ -148,6 +149,47 @@ TEST(KvmKernelLapic, WritingBackWhatWasReadIsAnIdentity) {
     }
     EXPECT_EQ(g.reg("mp_state", 1), u64{KVM_MP_STATE_UNINITIALIZED});
   }
+}
+
+// The local APIC's page, and its registers (SDM volume 3, table 11-1).
+u32 apic_word(const kvm_lapic_state& page, u32 offset) {
+  u32 out = 0;
+  std::memcpy(&out, &page.regs[offset], sizeof out);
+  return out;
+}
+void set_apic_word(kvm_lapic_state& page, u32 offset, u32 value) {
+  std::memcpy(&page.regs[offset], &value, sizeof value);
+}
+
+TEST(KvmKernelLapic, ATimerThatRanOutWhileTheCpuStoodIsInItsStateOnceItHasCaughtUp) {
+  SOLDER_NEEDS_KVM();
+  constexpr u32 kSpurious = 0xf0, kRequests = 0x200, kLvtTimer = 0x320, kInitialCount = 0x380, kCurrentCount = 0x390,
+                kDivide = 0x3e0;
+  constexpr u32 kVector = 0x41, kCount = 1000;
+  Guest g(1, Guest::Irqchip::kernel);
+  kick_on_output(g);
+  g.start({0xfa, 0xba, 0x00, 0x01, 0xee,                // cli; mov dx, 0x100; out dx, al
+           0xc6, 0x06, 0x00, 0x20, 0x01, 0xeb, 0xfe});  // mov byte [0x2000], 1; jmp $
+  ASSERT_EQ(g.cpu().run(), ExitReason::kicked);
+  kvm_lapic_state page{};
+  ASSERT_TRUE(control(g.cpu().fd(), SOLDER_KVM(KVM_GET_LAPIC), &page));
+  set_apic_word(page, kSpurious, 0x1ff);
+  set_apic_word(page, kDivide, 0xb);  // by 1
+  set_apic_word(page, kLvtTimer, kVector);
+  set_apic_word(page, kInitialCount, kCount);
+  set_apic_word(page, kCurrentCount, kCount);
+  ASSERT_TRUE(control(g.cpu().fd(), SOLDER_KVM(KVM_SET_LAPIC), &page));
+  do {
+    ASSERT_TRUE(control(g.cpu().fd(), SOLDER_KVM(KVM_GET_LAPIC), &page));
+  } while (apic_word(page, kCurrentCount) != 0);
+
+  const u64 pc = g.reg("rip");
+  g.cpu().catch_up();
+
+  ASSERT_TRUE(control(g.cpu().fd(), SOLDER_KVM(KVM_GET_LAPIC), &page));
+  EXPECT_NE(apic_word(page, kRequests + 0x10 * (kVector / 32)) >> kVector % 32 & 1, 0U);
+  EXPECT_EQ(g.reg("rip"), pc);
+  EXPECT_EQ(g.at<u8>(0x2000), 0);  // and the guest has not run
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <sys/ioctl.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "accel/kvm/x86/fault.h"
 #include "base/check.h"
@@ -37,6 +38,17 @@ X86Vcpu::~X86Vcpu() {
 void X86Vcpu::kick() {
   kicked_.store(true, std::memory_order_seq_cst);
   run_->poke();
+}
+
+// KVM notes that a local APIC's timer has run out, and sends the interrupt when the CPU runs next; until then none of
+// KVM's records has it. The same holds for an INIT or a start-up from another CPU.
+void X86Vcpu::catch_up() {
+  if (!options_.kernel_lapic || before_first_run_ || staged_ || owed_) return;
+  catching_up_ = true;
+  kicked_.store(true, std::memory_order_seq_cst);
+  if (const auto reason = run(); reason != cpu::ExitReason::kicked) owed_ = reason;
+  kicked_.store(false, std::memory_order_seq_cst);
+  catching_up_ = false;
 }
 
 void X86Vcpu::set_line(cpu::Line line, bool level) {
@@ -114,6 +126,9 @@ void X86Vcpu::service_interrupts() {
 
 cpu::ExitReason X86Vcpu::run() {
   run_->bind_thread();
+  if (owed_) [[unlikely]] {
+    return *std::exchange(owed_, std::nullopt);
+  }
   if (staged_ || before_first_run_ || !state_status_) [[unlikely]] {
     if (const Status done = flush_state(); !done) return fail_with(done.error().text());
   }
@@ -127,15 +142,16 @@ cpu::ExitReason X86Vcpu::run() {
     service_interrupts();
     const u64 priority = page.cr8;
     run_->prepare();
-    if (kicked_.load(std::memory_order_seq_cst)) {
+    const bool kicked = kicked_.load(std::memory_order_seq_cst);
+    if (kicked && !catching_up_) {
       // An access that the last exit was for is finished all the same, so that the registers are those between two
       // instructions; KVM_RUN then returns EINTR.
       run_->complete_only();
-    } else if (attention_.load(std::memory_order_seq_cst)) {
+    } else if (!kicked && attention_.load(std::memory_order_seq_cst)) {
       run_->cancel();
       continue;
     }
-    const int error = run_->enter();
+    const int error = kicked && catching_up_ ? run_->enter_interrupted() : run_->enter();
     may_inject_ = page.ready_for_interrupt_injection != 0;
     if (user_lapic && page.cr8 != priority && interface_ != nullptr) {
       interface_->set_task_priority(static_cast<u8>(page.cr8 & 0xf));

@@ -40,6 +40,7 @@ class X86Vcpu final : public cpu::Vcpu {
   [[nodiscard]] u32 index() const override { return index_; }
   cpu::ExitReason run() override;
   void kick() override;
+  void catch_up() override;
   [[nodiscard]] bool has_wake_reason() const override;
   void set_line(cpu::Line line, bool level) override;
   void set_wake(std::function<void()> wake) override { wake_ = std::move(wake); }
@@ -110,6 +111,8 @@ class X86Vcpu final : public cpu::Vcpu {
   bool halted_ = false;       // in HLT, without a local APIC in KVM
   std::vector<cpu::SystemRegisters*> system_registers_;
   std::string fault_;
+  bool catching_up_ = false;
+  std::optional<cpu::ExitReason> owed_;  // what `run` had to return while it caught up
 
   std::function<Status(X86Vcpu&)> before_first_run_;  // null once done
   std::optional<CpuState> initial_;                   // after KVM_CREATE_VCPU: the state after reset

@@ -162,6 +162,7 @@ PooledContext& ContextPool::recycle(const ir::ContextKey& key, u64 block_key) {
       if (context.get() == recent_[0] || context.get() == recent_[1]) continue;
       if (chosen == nullptr || context->last_used_ < chosen->last_used_) chosen = context.get();
     }
+    SOLDER_CHECK(chosen != nullptr, "a pool has more contexts than the two that are in use");
     chosen->clear();
   }
   chosen->key_ = key;

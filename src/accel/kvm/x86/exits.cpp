@@ -6,6 +6,7 @@
 #include "accel/kvm/x86/fault.h"
 #include "accel/kvm/x86/msr.h"
 #include "accel/kvm/x86/vcpu.h"
+#include "base/log.h"
 
 namespace solder::accel::kvm::x86 {
 
@@ -111,7 +112,10 @@ std::optional<cpu::ExitReason> X86Vcpu::handle_exit() {
           page.debug.arch.exception == kBreakpoint ? "a breakpoint instruction (#BP)" : "a debug exception (#DB)",
           page.debug.arch.pc, page.debug.arch.dr6);
       return cpu::ExitReason::debug;
-    case KVM_EXIT_SHUTDOWN:  // a triple fault: a PC's chip set answers the shutdown cycle with a reset
+    case KVM_EXIT_SHUTDOWN:
+      // A PC's chip set answers the shutdown cycle with a reset. KVM has reset the CPU on some hosts (svm.c,
+      // shutdown_interception): where it was cannot be told.
+      log::note(fmt::format("CPU {} has shut down (a triple fault): the machine is reset", index_));
       return cpu::ExitReason::reset;
     case KVM_EXIT_SYSTEM_EVENT:
       if (page.system_event.type == KVM_SYSTEM_EVENT_SHUTDOWN) return cpu::ExitReason::shutdown;

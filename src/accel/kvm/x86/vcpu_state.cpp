@@ -77,6 +77,7 @@ void X86Vcpu::reset(const cpu::EntryState& entry) {
   if (state_status_) state_status_ = first_run();
   if (!state_status_) return;
   staged_.reset();
+  owed_.reset();
   vector_.reset();
   may_inject_ = false;
   halted_ = false;

@@ -235,7 +235,7 @@ bool GuestMemory::load_raw(u64 address, MemAttr attr, V128& value) {
       Place piece = i < first ? low : high;
       const unsigned inside = i < first ? i : i - first;
       if (piece.host != nullptr) {
-        value.b[i] = piece.host[inside];
+        value.b[i] = static_cast<u8>(read_host(piece.host + inside, 1));
         continue;
       }
       if (piece.device) return raise(guest_.alignment_fault(address, AccessKind::read));
@@ -280,7 +280,8 @@ bool GuestMemory::store_raw(u64 address, MemAttr attr, const V128& value) {
           device_store(piece, 1, value.b[begin + i]);
         }
       } else if (!place->range->read_only) {
-        std::memcpy(place->host, value.b.data() + begin, part);
+        // Each byte in one piece (Arm ARM B2.2.1): other CPUs may read it meanwhile.
+        for (unsigned i = 0; i < part; ++i) write_host(place->host + i, 1, value.b[begin + i]);
         after_store(*place, part);
       }
     }

@@ -8,9 +8,6 @@ namespace solder::host {
 
 namespace {
 
-// The name that programs linked with <libslirp.h>'s version 4 ask for: it changes when the interface does.
-constexpr const char* kSoname = "libslirp.so.0";
-
 std::string dynamic_linker_says() {
   const char* what = ::dlerror();
   return what != nullptr ? what : "for a reason that the dynamic linker does not tell";
@@ -20,15 +17,14 @@ template <typename Function>
 Status find(void* library, const char* name, Function& function) {
   function = reinterpret_cast<Function>(::dlsym(library, name));
   if (function != nullptr) return {};
-  return fail("--net user", std::string(kSoname) + " lacks a function: " + dynamic_linker_says(),
-              "install Debian's libslirp0, 4.7 or later");
+  return fail("--net user", "libslirp lacks a function: " + dynamic_linker_says(), "install the package libslirp0");
 }
 
 }  // namespace
 
-Result<SlirpLibrary> SlirpLibrary::load() {
+Result<SlirpLibrary> SlirpLibrary::load(const char* name) {
   // Never unloaded: GLib keeps thread-local data that cannot be taken back.
-  void* library = ::dlopen(kSoname, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  void* library = ::dlopen(name, RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (library == nullptr)
     return fail("--net user", "libslirp cannot be loaded: " + dynamic_linker_says(),
                 "install the package libslirp0, or use --net tap=NAME or --net none");

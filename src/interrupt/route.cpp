@@ -90,7 +90,7 @@ void RoutingTable::reserve(Virq count) {
   reserved_ = std::max(reserved_, count);
 }
 
-void RoutingTable::take(Table& table, Virq virq, std::string label) {
+void RoutingTable::enter(Table& table, Virq virq, std::string label) {
   if (virq >= table.size()) table.resize(virq + 1);
   table[virq] = Entry{
       {},   std::make_shared<std::atomic<u64>>(0), std::make_shared<std::atomic<bool>>(false), std::move(label), true,
@@ -98,22 +98,36 @@ void RoutingTable::take(Table& table, Virq virq, std::string label) {
 }
 
 Virq RoutingTable::allocate(std::string label) {
-  const std::lock_guard guard(mutex_);
-  auto next = std::make_unique<Table>(*table_.load(std::memory_order_relaxed));
-  Virq virq = reserved_;
-  while (virq < next->size() && (*next)[virq].used) ++virq;
-  take(*next, virq, std::move(label));
-  publish(std::move(next));
-  return virq;
+  return take({{std::nullopt, std::move(label), {}}}).front();
 }
 
-void RoutingTable::claim(Virq virq, std::string label) {
-  const std::lock_guard guard(mutex_);
-  SOLDER_CHECK(virq < reserved_, "only reserved virqs are claimed");
-  auto next = std::make_unique<Table>(*table_.load(std::memory_order_relaxed));
-  if (virq < next->size() && (*next)[virq].used) return;
-  take(*next, virq, std::move(label));
-  publish(std::move(next));
+std::vector<Virq> RoutingTable::take(std::vector<NewRoute> wanted) {
+  std::vector<Virq> taken;
+  std::vector<NewRoute*> there;  // taken before: their sources and levels move with the targets
+  {
+    const std::lock_guard guard(mutex_);
+    auto next = std::make_unique<Table>(*table_.load(std::memory_order_relaxed));
+    const auto used = [&](Virq virq) { return virq < next->size() && (*next)[virq].used; };
+    Virq free = reserved_;
+    for (NewRoute& route : wanted) {
+      if (route.number) {
+        SOLDER_CHECK(*route.number < reserved_, "only reserved virqs are claimed");
+      } else {
+        while (used(free)) ++free;
+      }
+      const Virq virq = route.number.value_or(free);
+      taken.push_back(virq);
+      if (used(virq)) {
+        there.push_back(&route);
+        continue;
+      }
+      enter(*next, virq, std::move(route.label));
+      (*next)[virq].targets = std::move(route.targets);
+    }
+    publish(std::move(next));
+  }
+  for (NewRoute* route : there) set(*route->number, std::move(route->targets));
+  return taken;
 }
 
 void RoutingTable::release(Virq virq) {

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <shared_mutex>
 #include <span>
 #include <string>
@@ -51,6 +52,13 @@ class KernelRoutes {
   virtual void detach(Virq virq, int fd) = 0;
 };
 
+/// A virq that is to be taken, with its first targets.
+struct NewRoute {
+  std::optional<Virq> number;  ///< a reserved one; none: the table chooses
+  std::string label;
+  std::vector<Target> targets;
+};
+
 class EventSources;
 
 /// A line of `solder ctl irq`.
@@ -79,8 +87,9 @@ class RoutingTable {
   /// Keeps [0, count) out of `allocate`: a platform's own numbers. Before the first allocate.
   void reserve(Virq count);
   [[nodiscard]] Virq allocate(std::string label = {});
-  /// Takes a reserved number. Taken twice it is the same one: its owner sets all its targets.
-  void claim(Virq virq, std::string label = {});
+  /// Takes all of `wanted` in one publication, which costs as much as that of one; their virqs, in order. A reserved
+  /// number that is taken already keeps its label and its count, and has the new targets.
+  std::vector<Virq> take(std::vector<NewRoute> wanted);
   void release(Virq virq);
   /// Replaces all targets of `virq` in one publication: an interrupt meets the old or the new set, never none.
   void set(Virq virq, std::vector<Target> targets);
@@ -136,7 +145,7 @@ class RoutingTable {
     bool in_kernel = false;
   };
   void publish(std::unique_ptr<Table> table);
-  void take(Table& table, Virq virq, std::string label);
+  static void enter(Table& table, Virq virq, std::string label);
   [[nodiscard]] bool all_in_kernel(const Entry& entry) const;
   Status place(Attachment& attachment, const Entry& entry);
   void displace(const Attachment& attachment);

@@ -42,8 +42,10 @@ Result<std::unique_ptr<device::Device>> IoApic::create(device::Ports& ports) {
 
 IoApic::IoApic(device::Ports& ports) : ports_(ports), lock_(ports.lock()) {
   ports.routes().reserve(kIoApicPins);
+  std::vector<interrupt::NewRoute> pins;
   for (u32 pin = 0; pin < kIoApicPins; ++pin)
-    ports.routes().claim(pin, fmt::format("{} pin {}", ports.node().path(), pin));
+    pins.push_back({pin, fmt::format("{} pin {}", ports.node().path(), pin), {}});
+  ports.routes().take(std::move(pins));
   ports.window(0, *this);
   ports.provide_controller(*this);
 }

@@ -110,19 +110,21 @@ class Gsi final : public device::Device, public interrupt::Controller, public in
     done_ = true;
     for (usize i = 0; i < ranges_.size() && resolved_; ++i) resolved_ = resolve(i, ranges_[i]);
     if (!resolved_) return;
+    std::vector<interrupt::NewRoute> wanted;
     for (u32 i = 0; i < lines_.size(); ++i) {
-      Line& line = lines_[i];
+      const Line& line = lines_[i];
       if (!line.routed) continue;
-      const std::string label = fmt::format("{} interrupt {}", ports_.node().path(), i);
-      interrupt::RoutingTable& routes = ports_.routes();
-      if (std::ranges::all_of(line.targets, &interrupt::PinTarget::in_kernel)) {
-        // KVM's own timer raises its GSI 0: the numbers must be the tree's.
-        routes.claim(i, label);
-        line.virq = i;
-      } else {
-        line.virq = routes.allocate(label);
-      }
-      routes.set(*line.virq, {line.targets.begin(), line.targets.end()});
+      interrupt::NewRoute route;
+      // KVM's own timer raises its GSI 0: the numbers must be the tree's.
+      if (std::ranges::all_of(line.targets, &interrupt::PinTarget::in_kernel)) route.number = i;
+      route.label = fmt::format("{} interrupt {}", ports_.node().path(), i);
+      route.targets.assign(line.targets.begin(), line.targets.end());
+      wanted.push_back(std::move(route));
+    }
+    const auto virqs = ports_.routes().take(std::move(wanted));
+    auto next = virqs.begin();
+    for (Line& line : lines_) {
+      if (line.routed) line.virq = *next++;
     }
   }
 

@@ -161,9 +161,30 @@ TEST(RoutingTable, ReservedNumbersAreOnlyClaimed) {
   RoutingTable table;
   table.reserve(24);
   EXPECT_EQ(table.allocate(), 24U);
-  table.claim(4, "/ioapic pin 4");
+  table.take({{4, "/ioapic pin 4", {}}});
   ASSERT_EQ(table.report().size(), 2U);
   EXPECT_EQ(table.report()[0].label, "/ioapic pin 4");
+}
+
+TEST(RoutingTable, SeveralRoutesAreTakenInOnePublication) {
+  Pins pins;
+  RoutingTable table;
+  table.reserve(24);
+  table.take({{5, "/ioapic pin 5", {}}});
+  table.set_level(5, true);
+  u32 publications = 0;
+  table.listen([&](const std::vector<Route>&) { ++publications; });
+  const auto taken = table.take({{std::nullopt, "a", {PinTarget{&pins, 0, 1, false, {}}}},
+                                 {4, "b", {PinTarget{&pins, 0, 2, false, {}}}},
+                                 {std::nullopt, "c", {}}});
+  EXPECT_EQ(taken, (std::vector<Virq>{24, 4, 25}));
+  EXPECT_EQ(publications, 1U);
+  table.set_level(4, true);
+  EXPECT_TRUE(pins.levels[2]);
+  // One that is there already keeps its name and its level, which the new targets have at once.
+  EXPECT_EQ(table.take({{5, "other", {PinTarget{&pins, 0, 3, false, {}}}}}), std::vector<Virq>{5});
+  EXPECT_EQ(table.report()[1].label, "/ioapic pin 5");
+  EXPECT_TRUE(pins.levels[3]);
 }
 
 TEST(RoutingTable, TheKernelSeesOnlyItsPartAndIsDrivenOnceForAllItsPins) {

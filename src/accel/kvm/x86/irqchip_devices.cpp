@@ -104,13 +104,12 @@ class KernelPins final : public interrupt::Sink {
     if (!virqs_[pin]) {
       const u32 shown = controller_ == KVM_IRQCHIP_PIC_SLAVE ? pin + 8 : pin;
       const std::string name = fmt::format("{} pin {}", ports_.node().path(), shown);
-      virqs_[pin] = ports_.routes().allocate(name);
       interrupt::PinTarget target;
       target.controller = controller_;
       target.pin = pin;
       target.in_kernel = true;
       target.name = name;
-      ports_.routes().set(*virqs_[pin], {target});
+      virqs_[pin] = ports_.routes().take({{std::nullopt, name, {target}}}).front();
     }
     return *virqs_[pin];
   }

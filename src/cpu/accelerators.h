@@ -21,6 +21,8 @@ struct Suitability {
   bool fast = false;    ///< … as well as it is meant to
   std::string text;     ///< one line for the user: why, why not, what is slow
   std::string fix;      ///< what to do, when it is not usable
+  /// What was made for the answer, if the first machine starts faster while it lives.
+  std::shared_ptr<void> made = nullptr;
 };
 
 /// One line of the registry. Lives in static storage.
@@ -30,8 +32,8 @@ struct AcceleratorInfo {
   /// For a CPU node's `compatible`. At most 20 ms.
   Suitability (*suits)(std::string_view compatible) = nullptr;
   /// With the options that the user gave it ("--accel NAME=OPTIONS"; the translator's also as --translator), and what
-  /// `suits` said of `fast`. Errors: an option that it does not know.
-  Result<AcceleratorFactory> (*prepare)(const std::string& options, bool fast) = nullptr;
+  /// `suits` said. Errors: an option that it does not know.
+  Result<AcceleratorFactory> (*prepare)(const std::string& options, const Suitability& found) = nullptr;
 };
 
 class AcceleratorRegistration {

@@ -22,12 +22,12 @@ std::string first_cpu(const tree::Tree& tree) {
   return {};
 }
 
-Result<ChosenAccelerator> take(const cpu::AcceleratorInfo& info, const std::string& options, bool fast,
-                               const std::string& text) {
+Result<ChosenAccelerator> take(const cpu::AcceleratorInfo& info, const std::string& options,
+                               const cpu::Suitability& found, const std::string& text) {
   ChosenAccelerator chosen;
   chosen.name = info.name;
   chosen.reason = fmt::format("{}: {}", info.name, text);
-  auto make = info.prepare(options, fast);
+  auto make = info.prepare(options, found);
   if (!make) return fail(fmt::format("--accel {}", info.name), make.error().what, make.error().fix);
   chosen.make = std::move(*make);
   return chosen;
@@ -44,7 +44,7 @@ Result<ChosenAccelerator> by_name(const std::string& name, const std::string& op
   const auto suits = (*it)->suits(cpu);
   if (!suits.usable) return fail("--accel " + name, suits.text, suits.fix);
   if (!suits.fast) log::warn(fmt::format("{}: {}", name, suits.text));
-  return take(**it, options, suits.fast, suits.text);
+  return take(**it, options, suits, suits.text);
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ Result<ChosenAccelerator> choose_accelerator(const AcceleratorChoice& choice, co
   std::string refusals;
   std::string why;
   const cpu::AcceleratorInfo* slow = nullptr;
-  std::string slow_text;
+  cpu::Suitability slow_found;
   for (const auto* info : cpu::all_accelerators()) {
     if (info->preference < 0) continue;
     const auto suits = info->suits(cpu);
@@ -71,17 +71,17 @@ Result<ChosenAccelerator> choose_accelerator(const AcceleratorChoice& choice, co
       continue;
     }
     if (suits.fast)
-      return take(*info, info->name == "translator" ? choice.translator : std::string{}, true, suits.text + why);
+      return take(*info, info->name == "translator" ? choice.translator : std::string{}, suits, suits.text + why);
     if (slow == nullptr) {
       slow = info;
-      slow_text = suits.text;
+      slow_found = suits;
     }
   }
   if (slow == nullptr)
     return fail("--accel auto", fmt::format("nothing here can run \"{}\" CPUs: {}", cpu, refusals),
                 "describe other CPUs in the tree, or run on another host");
-  log::warn(fmt::format("{}: {}", slow->name, slow_text));
-  return take(*slow, {}, false, slow_text);
+  log::warn(fmt::format("{}: {}", slow->name, slow_found.text));
+  return take(*slow, {}, slow_found, slow_found.text);
 }
 
 }  // namespace solder::machine

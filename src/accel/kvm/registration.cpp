@@ -13,10 +13,10 @@ cpu::Suitability suits(std::string_view compatible) {
             "use --accel translator"};
   }
   Probe found = probe();
-  return {found.usable, found.native, std::move(found.text), std::move(found.fix)};
+  return {found.usable, found.native, std::move(found.text), std::move(found.fix), std::move(found.vm)};
 }
 
-Result<cpu::AcceleratorFactory> prepare(const std::string& options, bool fast) {
+Result<cpu::AcceleratorFactory> prepare(const std::string& options, const cpu::Suitability& found) {
   if (!options.empty() && options != "stats") {
     return fail("--accel", "kvm does not know the option \"" + options + "\"",
                 "its only option is stats: --accel kvm=stats");
@@ -24,9 +24,12 @@ Result<cpu::AcceleratorFactory> prepare(const std::string& options, bool fast) {
   const bool statistics = options == "stats";
   // A KVM that emulates kernel-mode code enters each page in a dirty ring as often as it is written, and does not look
   // whether the ring is full before it is overrun (Linux 6.18, seen): its log is right.
-  const u32 rings = fast ? Kvm::kDirtyRingEntries : 0;
-  return [statistics, rings]() -> Result<std::unique_ptr<cpu::Accelerator>> {
+  const u32 rings = found.fast ? Kvm::kDirtyRingEntries : 0;
+  // Shared by the function's copies: none of them keeps the VM when one has made another.
+  auto probed = std::make_shared<std::shared_ptr<void>>(found.made);
+  return [statistics, rings, probed]() -> Result<std::unique_ptr<cpu::Accelerator>> {
     auto kvm = SOLDER_TRY(Kvm::create("/dev/kvm", rings));
+    probed->reset();
     if (statistics) kvm->show_statistics();
     return kvm;
   };

@@ -14,7 +14,7 @@ cpu::Suitability suits(std::string_view compatible) {
   return {true, true, "its CPUs exist and do not run: commands on a socket stand in for them", {}};
 }
 
-Result<cpu::AcceleratorFactory> prepare(const std::string& options, bool /*fast*/) {
+Result<cpu::AcceleratorFactory> prepare(const std::string& options, const cpu::Suitability& /*found*/) {
   if (!options.starts_with(kUnix) || options.size() == kUnix.size())
     return fail("", "it needs a socket for its commands", "use --accel test=unix:PATH");
   // Opened with the first machine, and kept: clients stay connected when the machine is reset.

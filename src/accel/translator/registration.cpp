@@ -15,7 +15,7 @@ cpu::Suitability suits(std::string_view compatible) {
   return {true, true, fmt::format("it runs {} guests on every host", guest->name), {}};
 }
 
-Result<cpu::AcceleratorFactory> prepare(const std::string& options, bool /*fast*/) {
+Result<cpu::AcceleratorFactory> prepare(const std::string& options, const cpu::Suitability& /*found*/) {
   const auto parsed = SOLDER_TRY(run::parse_options(options));
   return [parsed]() -> Result<std::unique_ptr<cpu::Accelerator>> { return std::make_unique<Translator>(parsed); };
 }

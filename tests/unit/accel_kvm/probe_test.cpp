@@ -30,9 +30,10 @@ TEST(KvmProbe, TheRegistryKnowsKvmAndItsOptions) {
     if (info->name == "kvm") kvm = info;
   ASSERT_NE(kvm, nullptr);
   EXPECT_FALSE(kvm->suits("arm,armv8").usable);
-  EXPECT_TRUE(kvm->prepare("", true));
-  EXPECT_TRUE(kvm->prepare("stats", true));
-  const auto unknown = kvm->prepare("fast", true);
+  const cpu::Suitability fast{true, true, {}, {}};
+  EXPECT_TRUE(kvm->prepare("", fast));
+  EXPECT_TRUE(kvm->prepare("stats", fast));
+  const auto unknown = kvm->prepare("fast", fast);
   ASSERT_FALSE(unknown);
   EXPECT_NE(unknown.error().text().find("fast"), std::string::npos);
 }

@@ -26,7 +26,7 @@ class Driven {
     for (const auto* info : cpu::all_accelerators()) {
       if (info->name != "test") continue;
       EXPECT_LT(info->preference, 0);
-      auto factory = info->prepare("unix:" + path(), true);
+      auto factory = info->prepare("unix:" + path(), {true, true, {}, {}});
       EXPECT_TRUE(factory);
       make_ = *factory;
     }
@@ -135,8 +135,8 @@ TEST(TestAccelerator, ClientsStayConnectedWhenTheMachineIsReset) {
 TEST(TestAccelerator, WantsASocket) {
   for (const auto* info : cpu::all_accelerators())
     if (info->name == "test") {
-      EXPECT_FALSE(info->prepare("", true));
-      EXPECT_FALSE(info->prepare("tcp:1", true));
+      EXPECT_FALSE(info->prepare("", {true, true, {}, {}}));
+      EXPECT_FALSE(info->prepare("tcp:1", {true, true, {}, {}}));
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <string>
 
 #include "base/check.h"
@@ -49,9 +50,11 @@ void VcpuThread::post(std::function<void()> work) {
   {
     const std::lock_guard guard(mutex_);
     queue_.push_back(std::move(work));
+    posted_.fetch_add(1, std::memory_order_release);
     condition_.notify_one();
   }
   vcpu_->kick();
+  set_.wake_work();
 }
 
 void VcpuThread::run_on(std::function<void()> work) {
@@ -108,6 +111,7 @@ void VcpuThread::loop() {
       lock.unlock();
       work();
       lock.lock();
+      posted_.fetch_sub(1, std::memory_order_release);
       continue;
     }
     if (!powered_.load(std::memory_order_acquire)) {
@@ -117,7 +121,11 @@ void VcpuThread::loop() {
     in_guest_ = true;
     woken_ = false;
     lock.unlock();
-    set_.enter_guest(*this);
+    if (!set_.enter_guest(*this)) {
+      lock.lock();
+      in_guest_ = false;
+      continue;
+    }
     const ExitReason reason = vcpu_->run();
     set_.leave_guest();
     switch (reason) {
@@ -164,11 +172,14 @@ void CpuSet::start() {
   for (auto& thread : threads_) thread->start();
 }
 
-void CpuSet::enter_guest(VcpuThread& thread) {
+bool CpuSet::enter_guest(VcpuThread& thread) {
   std::unique_lock lock(mutex_);
+  const auto has_work = [&] { return thread.posted_.load(std::memory_order_acquire) != 0; };
+  changed_.wait(lock, [&] { return pauses_ == 0 || thread.stop_requested() || has_work(); });
   // A CPU that is being stopped enters all the same: it returns at once, and its thread must end.
-  changed_.wait(lock, [&] { return pauses_ == 0 || thread.stop_requested(); });
+  if (pauses_ != 0 && !thread.stop_requested()) return false;
   ++running_;
+  return true;
 }
 
 void CpuSet::leave_guest() {
@@ -227,6 +238,15 @@ void CpuSet::resume() {
   if (--pauses_ != 0) return;
   settled_ = false;
   changed_.notify_all();
+}
+
+void CpuSet::finish_posted() {
+  const auto has_work = [](const auto& thread) { return thread->posted_.load(std::memory_order_acquire) != 0; };
+  // One may post to another.
+  while (std::ranges::any_of(threads_, has_work)) {
+    for (auto& thread : threads_)
+      if (has_work(thread)) thread->run_on([] {});
+  }
 }
 
 void CpuSet::exclusive(const std::function<void()>& work) {

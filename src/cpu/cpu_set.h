@@ -38,7 +38,8 @@ class VcpuThread {
   [[nodiscard]] bool powered() const { return powered_.load(std::memory_order_acquire); }
   /// Old when it is returned. A CPU that halts inside its accelerator (KVM with local APICs) counts as running.
   [[nodiscard]] Activity activity();
-  /// Queues `work` to run on this thread between guest instructions; FIFO. Returns at once.
+  /// Queues `work` to run on this thread between guest instructions; FIFO. Returns at once. It runs while the CPUs are
+  /// paused, too.
   void post(std::function<void()> work);
   /// The same, and waits until it ran. On the CPU's own thread it runs at once.
   void run_on(std::function<void()> work);
@@ -56,6 +57,7 @@ class VcpuThread {
   std::mutex mutex_;
   std::condition_variable condition_;
   std::deque<std::function<void()>> queue_;
+  std::atomic<u32> posted_{0};  // what is in the queue, and what was taken from it and is not done
   std::atomic<bool> powered_{false};
   bool woken_ = false;
   bool in_guest_ = false;
@@ -83,6 +85,9 @@ class CpuSet {
   /// Stops all vCPUs between instructions, until `resume`. Counted.
   void pause();
   void resume();
+  /// Waits until the CPUs have done what was posted to them, and what that has posted: then a paused machine's CPUs are
+  /// what their states say. While paused, on a thread that is none of theirs and that nothing posted waits for.
+  void finish_posted();
   /// Around work that another thread does for the guest as a CPU would do it: while it lasts, `pause` waits, and it
   /// does not begin while the CPUs are paused. False: `stopping` became true instead, see `wake_work`.
   [[nodiscard]] bool enter_work(const std::atomic<bool>& stopping);
@@ -100,7 +105,8 @@ class CpuSet {
  private:
   friend class VcpuThread;
   void debug_exit(VcpuThread& thread);
-  void enter_guest(VcpuThread& thread);
+  // False: there is work to do first.
+  bool enter_guest(VcpuThread& thread);
   void leave_guest();
   MachineControl& control_;
   DebugHandler debug_handler_;

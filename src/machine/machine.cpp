@@ -194,11 +194,13 @@ Status Machine::start_devices() {
 void Machine::run(const cpu::EntryState& entry) {
   fabric_->accelerator->machine_starts(fabric_->cpus);
   fabric_->cpus.start();
+  // The first CPU last: once it runs it may start the others, and their reset would undo that.
+  if (fabric_->accelerator->parks_cpus()) {
+    cpu::EntryState parked;
+    parked.parked = true;
+    for (usize i = 1; i < fabric_->cpus.size(); ++i) fabric_->cpus[i].power_on(parked);
+  }
   fabric_->cpus[0].power_on(entry);
-  if (!fabric_->accelerator->parks_cpus()) return;
-  cpu::EntryState parked;
-  parked.parked = true;
-  for (usize i = 1; i < fabric_->cpus.size(); ++i) fabric_->cpus[i].power_on(parked);
 }
 
 void Machine::stop() {

@@ -79,6 +79,8 @@ void drive_again(NodePorts& ports, const std::vector<bool>& before) {
 void pause_time(Machine& machine) {
   Fabric& fabric = machine.fabric();
   if (fabric.clock.paused()) return;
+  // INIT and start-up from local APICs in this process, and what their pins tell KVM's.
+  fabric.cpus.finish_posted();
   fabric.clock.pause();
   fabric.timers.clock_changed();
   if (auto* kernel = fabric.accelerator->kernel_devices()) kernel->pause_time();

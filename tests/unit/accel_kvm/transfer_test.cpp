@@ -347,6 +347,75 @@ TEST_P(Transfer, AnNmiIsNotLostInHalt) {
   EXPECT_EQ(run.at(kTimer), 1u);
 }
 
+// INIT and start-up that reach a running CPU just before a move start it at its new address.
+TEST_P(Transfer, AStartOfACpuIsNotLost) {
+  SOLDER_NEEDS_IRQCHIP();
+  const std::vector<std::string>& modes = GetParam();
+  Moving run(modes.front());
+  ASSERT_TRUE(run.lives());
+  ASSERT_NO_FATAL_FAILURE(run.wait_for(kReady, 1));
+  // Real mode, at 0x40000 + 0x1000 * i: counts its starts at 0x30000 + 8 * i, and its rounds after that.
+  const auto starts = [](usize i) { return Gpa{0x30000} + 8 * i; };
+  for (usize i = 0; i < modes.size(); ++i) {
+    const u8 count = static_cast<u8>(8 * i);
+    const u8 code[] = {0xb8, 0x00, 0x30, 0x8e,
+                       0xd8,  // ds = 0x3000
+                       0x66, 0xff, 0x06, count,
+                       0x00,  // inc dword [starts]
+                       0x66, 0xff, 0x06, static_cast<u8>(count + 4),
+                       0x00, 0xeb, 0xf9};  // again: inc dword [rounds]
+    run.tell(starts(i), 0);
+    run.tell(starts(i) + 4, 0);
+    for (usize byte = 0; byte < std::size(code); ++byte)
+      (void)run.machine().fabric().memory.store(0x40000 + 0x1000 * i + byte, 1, code[byte]);
+  }
+  const auto start = [&](usize i) {
+    interrupt::RoutingTable& routes = run.machine().fabric().routes;
+    const u32 init = 0x4500, startup = 0x4600 + 0x40 + static_cast<u32>(i);
+    for (const u32 data : {init, startup}) {
+      const auto virq = routes.take({{std::nullopt, "power", {interrupt::Message{0xfee01000, data, 0}}}}).front();
+      routes.raise(virq);
+      routes.release(virq);
+    }
+  };
+  start(0);
+  ASSERT_NO_FATAL_FAILURE(run.wait_for(starts(0) + 4, 2));
+  for (usize i = 1; i < modes.size(); ++i) {
+    SCOPED_TRACE(modes[i]);
+    run.machine().fabric().cpus.pause();
+    start(i);
+    machine::pause_time(run.machine());
+    const u32 before = run.at(starts(i - 1) + 4);
+    const auto moved = run.move(modes[i]);
+    ASSERT_TRUE(moved) << moved.error().text();
+    run.resume();
+    ASSERT_NO_FATAL_FAILURE(run.wait_for(starts(i) + 4, 2));
+    EXPECT_EQ(run.at(starts(i)), 1u);
+    EXPECT_EQ(run.at(starts(i - 1) + 4), before) << "it has left the old loop";
+  }
+}
+
+// A local APIC's timer that runs out when its CPU has left the guest, and machine time still goes.
+TEST_P(Transfer, ATimerThatRunsOutAtThePauseIsNotLost) {
+  SOLDER_NEEDS_IRQCHIP();
+  const std::vector<std::string>& modes = GetParam();
+  Moving run(modes.front());
+  ASSERT_TRUE(run.lives());
+  ASSERT_NO_FATAL_FAILURE(run.wait_for(kReady, 1));
+  machine::Fabric& fabric = run.machine().fabric();
+  fabric.cpus.pause();
+  const u64 due = fabric.clock.now() + 200'000'000;  // twice what the guest has asked for
+  while (fabric.clock.now() < due) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  machine::pause_time(run.machine());
+  const auto moved = run.move(modes[1]);
+  ASSERT_TRUE(moved) << moved.error().text();
+  run.resume();
+  run.tell(kGo, 1);
+  run.wait_for(kTimer, 1);
+  run.wait_for(kPit, run.at(kPit) + 2);
+  EXPECT_EQ(run.at(kTimer), 1u);
+}
+
 INSTANTIATE_TEST_SUITE_P(From, Transfer,
                          ::testing::Values(std::vector<std::string>{"kernel", "user", "split", "kernel"},
                                            std::vector<std::string>{"user", "kernel", "split", "user"},

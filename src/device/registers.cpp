@@ -100,8 +100,30 @@ std::string RegisterBlock::register_name(u64 offset) const {
   return register_text(reg->name, reg->count, at / reg->stride, at % reg->stride);
 }
 
+RegisterBlock& RegisterBlock::afterwards(std::function<void()> work) {
+  afterwards_ = std::move(work);
+  return *this;
+}
+
 u64 RegisterBlock::read(u64 offset, unsigned size) {
-  const std::lock_guard guard(lock_);
+  u64 value = 0;
+  {
+    const std::lock_guard guard(lock_);
+    value = read_locked(offset, size);
+  }
+  if (afterwards_) afterwards_();
+  return value;
+}
+
+void RegisterBlock::write(u64 offset, unsigned size, u64 value) {
+  {
+    const std::lock_guard guard(lock_);
+    write_locked(offset, size, value);
+  }
+  if (afterwards_) afterwards_();
+}
+
+u64 RegisterBlock::read_locked(u64 offset, unsigned size) {
   u64 value = 0;
   for (unsigned done = 0; done < size;) {
     const Register* r = find(offset + done);
@@ -122,8 +144,7 @@ u64 RegisterBlock::read(u64 offset, unsigned size) {
   return value;
 }
 
-void RegisterBlock::write(u64 offset, unsigned size, u64 value) {
-  const std::lock_guard guard(lock_);
+void RegisterBlock::write_locked(u64 offset, unsigned size, u64 value) {
   for (unsigned done = 0; done < size;) {
     const Register* r = find(offset + done);
     if (r == nullptr) {

@@ -73,6 +73,9 @@ class RegisterBlock final : public memory::MmioHandler {
     return *this;
   }
 
+  /// `work` runs after each access, without the model's lock: for what calls other models.
+  RegisterBlock& afterwards(std::function<void()> work);
+
   u64 read(u64 offset, unsigned size) override;
   void write(u64 offset, unsigned size, u64 value) override;
   [[nodiscard]] const memory::WriteHints* write_hints() const override { return &hints_; }
@@ -89,7 +92,11 @@ class RegisterBlock final : public memory::MmioHandler {
   std::string owner_;
   u64 size_;
   std::mutex& lock_;
+  u64 read_locked(u64 offset, unsigned size);
+  void write_locked(u64 offset, unsigned size, u64 value);
+
   bool narrow_ = false;
+  std::function<void()> afterwards_;
   u64 stray_ = 0;
   memory::WriteHints hints_;
   std::vector<Register> registers_;  // sorted by offset

@@ -51,8 +51,9 @@ void I8259::acknowledge(u32 input) {
   const u8 mask = static_cast<u8>(1u << input);
   if (!state_.auto_eoi) {
     state_.in_service |= mask;
-  } else if (state_.rotate_on_auto_eoi) {
-    state_.lowest = static_cast<u8>(input);
+  } else {
+    ended_ |= mask;
+    if (state_.rotate_on_auto_eoi) state_.lowest = static_cast<u8>(input);
   }
   if ((state_.level_triggered & mask) == 0) state_.requests = static_cast<u8>(state_.requests & ~mask);
 }
@@ -76,13 +77,16 @@ u8 I8259::read_mask() {
 }
 
 void I8259::end_of_interrupt(u32 input, bool rotate) {
-  state_.in_service = static_cast<u8>(state_.in_service & ~(1u << input));
+  const u8 mask = static_cast<u8>(1u << input);
+  ended_ |= state_.in_service & mask;
+  state_.in_service = static_cast<u8>(state_.in_service & ~mask);
   if (rotate) state_.lowest = static_cast<u8>(input);
 }
 
 void I8259::write_command(u8 value) {
   if (bit(value, 4)) {
     // ICW1. The edge sense circuit forgets; level-triggered inputs ask on.
+    ended_ |= state_.in_service;
     ChipState fresh;
     fresh.levels = state_.levels;
     fresh.level_triggered = state_.level_triggered;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <utility>
 
 #include "models/pic/pic_state.h"
 
@@ -23,6 +24,9 @@ class I8259 {
   /// What an INTA cycle (or a poll) does to the request of `input`.
   void acknowledge(u32 input);
 
+  /// The inputs whose interrupt has ended since the last call: by EOI, by an automatic one, by a new initialisation.
+  [[nodiscard]] u8 take_ended() { return std::exchange(ended_, u8{0}); }
+
   [[nodiscard]] u8 read_command();
   [[nodiscard]] u8 read_mask();
   void write_command(u8 value);
@@ -35,6 +39,7 @@ class I8259 {
   void end_of_interrupt(u32 input, bool rotate);
 
   ChipState& state_;
+  u8 ended_ = 0;
 };
 
 }  // namespace solder::models::pic

@@ -258,6 +258,61 @@ TEST_F(PicTest, InitialisationForgets) {
   EXPECT_EQ(ack(), 0x51);
 }
 
+// The end of an interrupt is told once, before the CPU hears of the next one, and may take the level back.
+TEST_F(PicTest, WhoWatchesIsToldOfEnds) {
+  out(kElcr, 0, 1u << 6);
+  out(kElcr, 1, 1u << 3);
+  u32 told = 0;
+  bool asks = true;
+  bool automatic = false;
+  const std::array<u32, 2> cells{11, 3};
+  auto input = ports.controller->input(cells, 0);
+  ASSERT_TRUE(input.has_value());
+  input->sink->watch_eoi(input->pin, [&] {
+    ++told;
+    EXPECT_TRUE(automatic || !intr());
+    line(11, false);
+    if (asks) line(11, true);
+  });
+  line(11, true);
+  EXPECT_EQ(ack(), 0x2b);
+  EXPECT_EQ(told, 0u);
+  out(kSlave, 0, kEoi);
+  EXPECT_EQ(told, 1u);
+  out(kMaster, 0, kEoi);
+  EXPECT_EQ(told, 1u) << "the cascade is nobody's input";
+  EXPECT_TRUE(intr()) << "it asks on";
+  asks = false;
+  EXPECT_EQ(ack(), 0x2b);
+  out(kSlave, 0, 0x60 | 3);  // specific
+  out(kMaster, 0, kEoi);
+  EXPECT_EQ(told, 2u);
+  EXPECT_FALSE(intr());
+  line(6, true);
+  EXPECT_EQ(ack(), 0x26);
+  out(kMaster, 0, kEoi);
+  EXPECT_EQ(told, 2u) << "another input's";
+  EXPECT_TRUE(intr());
+  line(6, false);
+  // A new initialisation ends what is in service; automatic EOI ends it at once, a poll's too.
+  line(11, true);
+  EXPECT_EQ(ack(), 0x2b);
+  init(0x03);
+  EXPECT_EQ(told, 3u);
+  automatic = true;
+  line(11, true);
+  EXPECT_EQ(ack(), 0x2b);
+  EXPECT_EQ(told, 4u);
+  line(11, true);
+  out(kSlave, 0, kPoll);
+  EXPECT_EQ(in(kSlave, 0), 0x80 | 3);
+  EXPECT_EQ(told, 5u);
+  input->sink->watch_eoi(input->pin, {});
+  line(11, true);
+  EXPECT_EQ(ack(), 0x2b);
+  EXPECT_EQ(told, 5u);
+}
+
 TEST_F(PicTest, StateKeepsWhatIsPending) {
   pulse(3);
   ack();

@@ -89,12 +89,12 @@ class RegisterBlock final : public memory::MmioHandler {
   [[nodiscard]] u64 stray_accesses() const { return stray_; }
 
  private:
-  std::string owner_;
-  u64 size_;
-  std::mutex& lock_;
   u64 read_locked(u64 offset, unsigned size);
   void write_locked(u64 offset, unsigned size, u64 value);
 
+  std::string owner_;
+  u64 size_;
+  std::mutex& lock_;
   bool narrow_ = false;
   std::function<void()> afterwards_;
   u64 stray_ = 0;

@@ -39,7 +39,6 @@ class Pair final : public device::Device,
       trigger.add(byte_register(
           "ELCR", chip, [this, chip] { return state_.chips[chip].level_triggered; },
           [this, chip](u8 value) { chips_[chip].write_level_triggered(value & kLevelWritable[chip]); }));
-    trigger.afterwards([this] { tell_ends(); });
     ports.provide_controller(*this);
     ports.provide_legacy_controller(*this);
   }
@@ -143,7 +142,6 @@ class Pair final : public device::Device,
   // Who watches the end of an interrupt takes the level back first, and raises it again if its source still asks: the
   // CPU hears of neither in between, since `update` waits for it.
   void tell_ends() {
-    if (watched_.load() == 0) return;
     u16 ended = 0;
     {
       const std::lock_guard guard(lock_);

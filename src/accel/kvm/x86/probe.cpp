@@ -97,7 +97,11 @@ class TimedGuest {
   std::unique_ptr<VcpuRun> vcpu_;
 };
 
+/// Microseconds for `rounds` of the loop in this process. As many as the clock can tell from none.
 double host_loop(u32 rounds) {
+  constexpr u32 kLeast = 1u << 16;
+  const double scale = rounds < kLeast ? static_cast<double>(rounds) / kLeast : 1;
+  rounds = std::max(rounds, kLeast);
   const auto begin = steady_clock::now();
   __asm__ volatile(
       "1: decl %0\n"
@@ -105,7 +109,7 @@ double host_loop(u32 rounds) {
       : "+r"(rounds)
       :
       : "cc");
-  return Microseconds(steady_clock::now() - begin).count();
+  return Microseconds(steady_clock::now() - begin).count() * scale;
 }
 
 /// How many times longer the guest takes for the loop than this process.
@@ -132,7 +136,7 @@ Result<double> measure(TimedGuest& guest) {
     }
     // Another process had the CPU in the first one.
     if (!enough() && !last) continue;
-    return std::max(in_guest - empty, 0.001) / std::max(here, 0.1);
+    return std::max(in_guest - empty, 0.001) / std::max(here, 0.001);
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include <pthread.h>
 
-#include <algorithm>
 #include <string>
 
 #include "base/check.h"
@@ -51,6 +50,7 @@ void VcpuThread::post(std::function<void()> work) {
     const std::lock_guard guard(mutex_);
     queue_.push_back(std::move(work));
     posted_.fetch_add(1, std::memory_order_release);
+    set_.posted_.fetch_add(1, std::memory_order_relaxed);
     condition_.notify_one();
   }
   vcpu_->kick();
@@ -110,8 +110,9 @@ void VcpuThread::loop() {
       queue_.pop_front();
       lock.unlock();
       work();
-      lock.lock();
       posted_.fetch_sub(1, std::memory_order_release);
+      if (set_.posted_.fetch_sub(1, std::memory_order_acq_rel) == 1) set_.wake_work();
+      lock.lock();
       continue;
     }
     if (!powered_.load(std::memory_order_acquire)) {
@@ -241,12 +242,8 @@ void CpuSet::resume() {
 }
 
 void CpuSet::finish_posted() {
-  const auto has_work = [](const auto& thread) { return thread->posted_.load(std::memory_order_acquire) != 0; };
-  // One may post to another.
-  while (std::ranges::any_of(threads_, has_work)) {
-    for (auto& thread : threads_)
-      if (has_work(thread)) thread->run_on([] {});
-  }
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [this] { return posted_.load(std::memory_order_acquire) == 0; });
 }
 
 void CpuSet::exclusive(const std::function<void()>& work) {

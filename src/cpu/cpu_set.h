@@ -95,7 +95,7 @@ class CpuSet {
   /// `settle` is called by `pause`, on its thread, when no CPU and no work is under way any more: it finishes what CPUs
   /// have left to such threads, so that a paused machine hides nothing there. Empty: nobody. Any thread.
   void set_settle(std::function<void()> settle);
-  /// Lets those who wait in `enter_work` look at their `stopping` again.
+  /// Lets those who wait here look again: in `enter_work` at their `stopping`.
   void wake_work();
   /// Without a handler, or with an empty one, a debug exit is an internal fault. While no CPU is in guest code.
   void set_debug_handler(DebugHandler handler) { debug_handler_ = std::move(handler); }
@@ -118,6 +118,8 @@ class CpuSet {
   std::function<void()> settle_;
   bool settled_ = false;  // during this pause
   u32 running_ = 0;       // threads in guest code, or in work for it
+  // All threads' posted_. What work posts is counted before the work is done: at 0 nothing is left anywhere.
+  std::atomic<u32> posted_{0};
 };
 
 }  // namespace solder::cpu

@@ -113,6 +113,32 @@ TEST(CpuSet, PausesNest) {
   while (f.puppets[0]->runs == runs) std::this_thread::yield();
 }
 
+TEST(CpuSet, PostedWorkIsDoneWhilePaused) {
+  Fixture f(3);  // the last one stays off
+  f.set[0].power_on({});
+  f.set[1].power_on({});
+  f.set.pause();
+  std::atomic<int> done{0};
+  f.set[0].post([&] {
+    ++done;
+    f.set[1].post([&] {
+      ++done;
+      f.set[2].post([&] {
+        ++done;
+        f.set[2].power_on({.pc = 0x8000});
+      });
+      f.set[0].post([&] { ++done; });
+    });
+  });
+  f.set.finish_posted();
+  EXPECT_EQ(done, 4) << "and what it posted";
+  EXPECT_TRUE(f.set[2].powered());
+  EXPECT_EQ(f.puppets[2]->entry_pc, 0x8000U);
+  for (const Puppet* p : f.puppets) EXPECT_FALSE(p->inside);
+  f.set.resume();
+  while (!f.puppets[2]->inside) std::this_thread::yield();
+}
+
 TEST(CpuSet, AHaltedCpuSleepsUntilWoken) {
   Fixture f(1);
   f.puppets[0]->next_exit = ExitReason::halted;

@@ -91,11 +91,12 @@ static void timer(void) {
   // Stopped, long before it ends: an emulated host may take its time between the two writes.
   lapic_write(LAPIC_TIMER, 0x40);
   window();
+  lapic_write(LAPIC_INITIAL, 0xf0000000);
+  window();
   if (!own_lapic() && count(0x40) == 2) {
-    skipped("an end while masked: KVM tells of it when the timer is unmasked");
+    skipped("an end while masked: KVM tells of it when the timer is unmasked, or started again");
     counts[0][0x40] = 1;
   }
-  lapic_write(LAPIC_INITIAL, 0xf0000000);
   lapic_write(LAPIC_INITIAL, 0);
   check("stopped count", lapic_read(LAPIC_CURRENT), 0);
   settle();

@@ -93,8 +93,7 @@ void RoutingTable::reserve(Virq count) {
 void RoutingTable::enter(Table& table, Virq virq, std::string label) {
   if (virq >= table.size()) table.resize(virq + 1);
   table[virq] = Entry{
-      {},   std::make_shared<std::atomic<u64>>(0), std::make_shared<std::atomic<bool>>(false), std::move(label), true,
-      false};
+      {},   std::make_shared<std::atomic<u64>>(0), std::make_shared<Level>(), std::move(label), true, false};
 }
 
 Virq RoutingTable::allocate(std::string label) {
@@ -141,7 +140,8 @@ void RoutingTable::release(Virq virq) {
   });
   // Nobody could lower its pins any more.
   const Entry entry = std::exchange((*next)[virq], Entry{});
-  const bool high = entry.level->exchange(false);
+  const std::lock_guard driving(entry.level->mutex);
+  const bool high = entry.level->high.exchange(false);
   if (high && entry.kernel_pins) kernel_.load(std::memory_order_acquire)->set_level(virq, false);
   publish(std::move(next));
   for (const Target& target : entry.targets) {
@@ -176,35 +176,42 @@ void RoutingTable::set(Virq virq, std::vector<Target> targets) {
     moving.push_back(&attachment);
     resampled |= attachment.resample_fd >= 0;
   }
-  const bool level = entry.level->load() && !resampled;
-  const bool falls = entry.level->load() && resampled;
-  if (falls) entry.level->store(false);
-  // The kernel knows levels by number: a pin that leaves the number falls before, or never.
-  const bool leaves = std::ranges::any_of(
-      old, [&](const Target& target) { return in_kernel_pin(target) && !has_pin(now, std::get<PinTarget>(target)); });
-  if (leaves && (level || falls)) kernel_.load(std::memory_order_acquire)->set_level(virq, false);
-  publish(std::move(next));
+  publish_level(std::move(next), virq, old, resampled);
   const Entry& current = (*table_.load(std::memory_order_relaxed))[virq];
   for (Attachment* attachment : moving) {
     if (auto placed = place(*attachment, current); !placed) log::warn(placed.error().text());
-  }
-  if (level) {
-    KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
-    if (kernel != nullptr && current.kernel_pins) kernel->set_level(virq, true);
-    for (const Target& target : now) {
-      const auto* pin = std::get_if<PinTarget>(&target);
-      if (pin != nullptr && pin->sink != nullptr) pin->sink->set_level(pin->pin, true);
-    }
-  }
-  for (const Target& target : old) {
-    const auto* pin = std::get_if<PinTarget>(&target);
-    if (pin == nullptr || pin->sink == nullptr || !(level || falls)) continue;
-    if (!(level && has_pin(now, *pin))) pin->sink->set_level(pin->pin, false);
   }
   for (const Attachment* attachment : moving) {
     const u64 one = 1;
     if (attachment->resample_fd >= 0) [[maybe_unused]]
       const auto written = ::write(attachment->resample_fd, &one, sizeof one);
+  }
+}
+
+void RoutingTable::publish_level(std::unique_ptr<Table> next, Virq virq, const std::vector<Target>& old, bool falls) {
+  const Entry& entry = (*next)[virq];
+  const std::vector<Target> now = entry.targets;
+  const bool kernel_pins = std::ranges::any_of(now, in_kernel_pin);
+  KernelRoutes* kernel = kernel_.load(std::memory_order_acquire);
+  const std::shared_ptr<Level> state = entry.level;
+  const std::lock_guard driving(state->mutex);
+  const bool was = state->high.load();
+  const bool level = was && !falls;
+  state->high.store(level);
+  // The kernel knows levels by number: a pin that leaves the number falls before, or never.
+  const bool leaves = std::ranges::any_of(
+      old, [&](const Target& target) { return in_kernel_pin(target) && !has_pin(now, std::get<PinTarget>(target)); });
+  if (leaves && was) kernel->set_level(virq, false);
+  publish(std::move(next));
+  if (level && kernel_pins) kernel->set_level(virq, true);
+  for (const Target& target : now) {
+    const auto* pin = std::get_if<PinTarget>(&target);
+    if (level && pin != nullptr && pin->sink != nullptr) pin->sink->set_level(pin->pin, true);
+  }
+  for (const Target& target : old) {
+    const auto* pin = std::get_if<PinTarget>(&target);
+    if (!was || pin == nullptr || pin->sink == nullptr) continue;
+    if (!(level && has_pin(now, *pin))) pin->sink->set_level(pin->pin, false);
   }
 }
 
@@ -235,8 +242,13 @@ void RoutingTable::set_level(Virq virq, bool level) {
   const Reading reading(*this);
   const Entry* found = reading.find(virq);
   if (found == nullptr) return;
+  const std::shared_ptr<Level> state = found->level;
+  const std::lock_guard driving(state->mutex);
+  // The targets may have moved, or the virq gone, before the lock was had.
+  found = reading.find(virq);
+  if (found == nullptr || found->level != state) return;
   const Entry& entry = *found;
-  if (entry.level->exchange(level) == level) return;
+  if (state->high.exchange(level) == level) return;
   if (level) entry.count->fetch_add(1, std::memory_order_relaxed);
   bool sent = false;
   if (entry.kernel_pins) {
@@ -274,7 +286,7 @@ Status RoutingTable::place(Attachment& attachment, const Entry& entry) {
       {
         const Reading reading(*this);
         const Entry* now = reading.find(virq);
-        if (now == nullptr || !now->level->load()) return;
+        if (now == nullptr || !now->level->high.load()) return;
       }
       set_level(virq, false);
       const u64 one = 1;
@@ -350,7 +362,7 @@ std::vector<RouteReport> RoutingTable::report() const {
       ++line.event_fds;
       line.events_in_kernel = attachment.in_kernel;
     }
-    line.level = entry.level->load();
+    line.level = entry.level->high.load();
     line.count = entry.count->load(std::memory_order_relaxed);
     out.push_back(std::move(line));
   }

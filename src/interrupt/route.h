@@ -72,8 +72,9 @@ struct RouteReport {
   u64 count = 0;  ///< events that went through this process
 };
 
-/// Readers (`raise`, `set_level`) take no lock; writers publish a new table, and free old ones when no reader is
-/// inside, so that a guest that reprograms routes for ever costs no memory. Several routes may share a virq.
+/// Readers take no lock of the table; writers publish a new one, and free old ones when no reader is inside, so that a
+/// guest that reprograms routes for ever costs no memory. Several routes may share a virq. A level is one state of its
+/// virq and its pins: `set_level`, `set` and `release` of one virq exclude each other.
 class RoutingTable {
  public:
   explicit RoutingTable(MessageTarget* messages = nullptr);
@@ -112,10 +113,14 @@ class RoutingTable {
   void listen(std::function<void(const std::vector<Route>&)> listener);
 
  private:
+  struct Level {
+    std::mutex mutex;  // held while pins are driven: after the table's, before the controllers'
+    std::atomic<bool> high{false};
+  };
   struct Entry {
     std::vector<Target> targets;
     std::shared_ptr<std::atomic<u64>> count;
-    std::shared_ptr<std::atomic<bool>> level;
+    std::shared_ptr<Level> level;
     std::string label;
     bool used = false;
     bool kernel_pins = false;  // some target is a pin in the kernel
@@ -145,6 +150,9 @@ class RoutingTable {
     bool in_kernel = false;
   };
   void publish(std::unique_ptr<Table> table);
+  // Publishes `next`, in which `virq` has other targets than `old`, and moves its level to them: the new pins rise
+  // before the old ones fall, where those are ours. `falls`: it is low afterwards.
+  void publish_level(std::unique_ptr<Table> next, Virq virq, const std::vector<Target>& old, bool falls);
   static void enter(Table& table, Virq virq, std::string label);
   [[nodiscard]] bool all_in_kernel(const Entry& entry) const;
   Status place(Attachment& attachment, const Entry& entry);

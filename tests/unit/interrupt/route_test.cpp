@@ -83,6 +83,34 @@ TEST(RoutingTable, AHighLevelMovesWithItsRoute) {
   EXPECT_TRUE(pins.levels[4]);
 }
 
+TEST(RoutingTable, ALevelAndAMoveOfItsRouteThatMeetLeaveOnlyTheNewPinHigh) {
+  Pins pins;
+  RoutingTable table;
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{&pins, 0, 0, false, {}}});
+  constexpr u32 kRounds = 20000;
+  std::atomic<u32> begun = 0;
+  std::atomic<u32> moved = 0;
+  std::thread mover([&] {
+    for (u32 round = 1; round <= kRounds; ++round) {
+      while (begun.load() < round) std::this_thread::yield();
+      table.set(virq, {PinTarget{&pins, 0, round % 2, false, {}}});
+      moved.store(round);
+    }
+  });
+  u32 wrong = 0;
+  for (u32 round = 1; round <= kRounds; ++round) {
+    const bool level = round % 4 < 2;
+    begun.store(round);
+    for (u32 wait = 0; wait < round % 64; ++wait) std::atomic_signal_fence(std::memory_order_seq_cst);
+    table.set_level(virq, level);
+    while (moved.load() < round) std::this_thread::yield();
+    wrong += u32{pins.levels[round % 2] != level || pins.levels[1 - round % 2]};
+  }
+  mover.join();
+  EXPECT_EQ(wrong, 0U);
+}
+
 TEST(RoutingTable, NumbersAreReused) {
   RoutingTable table;
   const Virq a = table.allocate();

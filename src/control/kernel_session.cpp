@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <linux/perf_event.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -58,9 +59,9 @@ constexpr std::array kPoints{
     Point{"kvm_timer_update_irq", true},
 };
 
-constexpr usize kPage = 4096;
-constexpr usize kCpuPages = 128;
-constexpr usize kOtherPages = 8;
+// Of a thread's ring. perf takes powers of two of host pages, and puts a page of its own in front.
+constexpr usize kCpuRing = 512_KiB;
+constexpr usize kOtherRing = 32_KiB;
 
 constexpr std::string_view kFix =
     "run solder as root, or give it CAP_PERFMON and read access to /sys/kernel/tracing; the trace without the kernel's "
@@ -179,12 +180,17 @@ Status KernelSession::follow(Thread& thread) const {
                   denied ? std::string(kFix) : std::string{});
     }
     if (thread.pages == nullptr) {
-      thread.size = kPage * (1 + (thread.cpu == KernelSample::kNoCpu ? kOtherPages : kCpuPages));
+      const auto host_page = static_cast<usize>(::sysconf(_SC_PAGESIZE));
+      thread.size = host_page + std::max(thread.cpu == KernelSample::kNoCpu ? kOtherRing : kCpuRing, host_page);
       void* pages = ::mmap(nullptr, thread.size, PROT_READ | PROT_WRITE, MAP_SHARED, event.get(), 0);
       if (pages == MAP_FAILED)
         return fail("--kernel", fmt::format("the ring of a perf event cannot be mapped: {}", std::strerror(errno)),
                     "raise the limit of locked memory (ulimit -l)");
       thread.pages = static_cast<u8*>(pages);
+      const auto& page = *reinterpret_cast<const perf_event_mmap_page*>(pages);
+      // Kernels before 4.1 do not say where.
+      thread.ring = page.data_offset != 0 ? std::span<const u8>{thread.pages + page.data_offset, page.data_size}
+                                          : std::span<const u8>{thread.pages + host_page, thread.size - host_page};
     } else if (::ioctl(event.get(), PERF_EVENT_IOC_SET_OUTPUT, thread.events.front().get()) != 0) {
       return fail("--kernel", fmt::format("PERF_EVENT_IOC_SET_OUTPUT failed: {}", std::strerror(errno)));
     }
@@ -193,7 +199,17 @@ Status KernelSession::follow(Thread& thread) const {
   return {};
 }
 
+// perf hangs up after a thread's last record. Its number says nothing: it may be another's by now.
+void KernelSession::find_ended() const {
+  std::vector<pollfd> ends;
+  for (const auto& thread : threads_) ends.push_back({thread->events.front().get(), 0, 0});
+  if (::poll(ends.data(), ends.size(), 0) <= 0) return;
+  for (usize i = 0; i < ends.size(); ++i)
+    if (ends[i].revents != 0) threads_[i]->over = true;
+}
+
 Result<usize> KernelSession::follow_threads() {
+  find_ended();
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/task", ignored)) {
     const std::string text = entry.path().filename();
@@ -202,33 +218,54 @@ Result<usize> KernelSession::follow_threads() {
     std::string name = first_line(entry.path() / "comm");
     const u32 cpu = cpu_of(name);
     // A thread gets its name a moment after it has begun.
-    const auto known = std::ranges::find_if(threads_, [id](const auto& thread) { return thread->id == id; });
-    if (known != threads_.end() && (*known)->cpu == cpu) continue;
+    const auto known =
+        std::ranges::find_if(threads_, [id](const auto& thread) { return thread->id == id && !thread->over; });
+    if (known != threads_.end() && (*known)->cpu == cpu) {
+      (*known)->name = std::move(name);
+      continue;
+    }
+    if (known != threads_.end()) {
+      // A CPU's ring is larger. What is in the old one is still drained; nothing may be in both.
+      for (const UniqueFd& event : (*known)->events) ::ioctl(event.get(), PERF_EVENT_IOC_DISABLE, 0);
+      (*known)->over = true;
+    }
     auto thread = std::make_unique<Thread>();
     thread->id = id;
     thread->name = std::move(name);
     thread->cpu = cpu;
     SOLDER_TRY_STATUS(follow(*thread));
-    if (known == threads_.end()) {
-      threads_.push_back(std::move(thread));
-    } else {
-      *known = std::move(thread);
-    }
+    // None: it has ended meanwhile, or the kernel has no tracepoints for such threads.
+    if (!thread->events.empty()) threads_.push_back(std::move(thread));
   }
-  return static_cast<usize>(
-      std::ranges::count_if(threads_, [](const auto& thread) { return thread->cpu != KernelSample::kNoCpu; }));
+  return living_cpus();
+}
+
+usize KernelSession::living_cpus() const {
+  return static_cast<usize>(std::ranges::count_if(
+      threads_, [](const auto& thread) { return thread->cpu != KernelSample::kNoCpu && !thread->over; }));
+}
+
+void KernelSession::forget_cpus() {
+  for (const auto& thread : threads_)
+    if (thread->cpu != KernelSample::kNoCpu) thread->over = thread->taken = true;
 }
 
 u64 KernelSession::drain(std::vector<KernelSample>& out) {
+  // To close the last event of a tracepoint takes the kernel 30 ms: a machine's CPUs go when the next one's are
+  // followed.
+  const bool next = living_cpus() != 0;
+  std::erase_if(threads_,
+                [next](const auto& thread) { return thread->taken && (next || thread->cpu == KernelSample::kNoCpu); });
   u64 lost = 0;
   for (u32 i = 0; i < threads_.size(); ++i) {
-    const Thread& thread = *threads_[i];
-    if (thread.pages == nullptr) continue;
+    Thread& thread = *threads_[i];
+    if (thread.taken) continue;
+    thread.taken = thread.over;
     auto& page = *reinterpret_cast<perf_event_mmap_page*>(thread.pages);
     const u64 head = std::atomic_ref(page.data_head).load(std::memory_order_acquire);
     const u64 tail = page.data_tail;  // ours
     const usize first = out.size();
-    const u64 done = parse_perf_ring({thread.pages + kPage, thread.size - kPage}, tail, head, formats_, out, lost);
+    const u64 done = parse_perf_ring(thread.ring, tail, head, formats_, out, lost);
     std::atomic_ref(page.data_tail).store(done, std::memory_order_release);
     for (usize at = first; at < out.size(); ++at) {
       out[at].cpu = thread.cpu;

@@ -43,11 +43,14 @@ class KernelSession {
   KernelSession(const KernelSession&) = delete;
   KernelSession& operator=(const KernelSession&) = delete;
 
-  /// Takes in threads of this process that are new. Returns how many are vCPUs', of all so far. Errors: the kernel
-  /// refuses; said once.
+  /// Takes in threads of this process that are new, and lets go of those that have ended: the next `drain` gives what
+  /// they left. Returns how many are vCPUs'. Errors: the kernel refuses; said once.
   [[nodiscard]] Result<usize> follow_threads();
+  /// The machine's CPUs have ended and all is drained: none of them is to be taken for one of the next machine.
+  void forget_cpus();
   /// What came since the last call, of each thread in its order. Returns how many were lost.
   [[nodiscard]] u64 drain(std::vector<KernelSample>& out);
+  /// Until the next `drain`.
   [[nodiscard]] const std::string& thread_name(u32 thread) const { return threads_[thread]->name; }
   [[nodiscard]] usize tracepoints() const { return formats_.size(); }
 
@@ -57,12 +60,17 @@ class KernelSession {
     int id = 0;
     std::string name;
     u32 cpu = KernelSample::kNoCpu;
-    std::vector<UniqueFd> events;
-    u8* pages = nullptr;  ///< the perf_event_mmap_page, then the ring
+    std::vector<UniqueFd> events;  ///< never none
+    u8* pages = nullptr;           ///< the perf_event_mmap_page, then the ring
     usize size = 0;
+    std::span<const u8> ring;
+    bool over = false;   ///< nothing comes any more
+    bool taken = false;  ///< … and what came was drained
     ~Thread();
   };
   Status follow(Thread& thread) const;
+  void find_ended() const;
+  [[nodiscard]] usize living_cpus() const;
 
   std::map<u16, KernelFormat> formats_;
   std::vector<std::unique_ptr<Thread>> threads_;

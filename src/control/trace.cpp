@@ -55,10 +55,11 @@ Tracer::~Tracer() {
 }
 
 void Tracer::close() {
+  std::vector<Subscription> ended;  // without the lock: a file may take a moment for its last lines
   {
     const std::lock_guard guard(mutex_);
     stopping_ = true;
-    subscriptions_.clear();
+    ended.swap(subscriptions_);
     changed_.notify_one();
   }
   if (thread_.joinable()) thread_.join();
@@ -105,6 +106,7 @@ void Tracer::detach() {
   fabric.io_ports.observe(nullptr);
   // Records name what goes with the machine.
   drain(true);
+  if (session_) session_->forget_cpus();
   report_.reset();
   observing_ = false;
   machine_ = nullptr;
@@ -161,13 +163,14 @@ void Tracer::accessed(const memory::IoAccess& access) noexcept {
 void Tracer::loop() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
+    if (session_ && machine_ != nullptr && (held_ != 0 || ++rounds_ >= kRoundsBetweenLooks)) follow_threads();
+    drain();
+    // After the readers had their turn: the last one may have ended, and we may wait for long.
     if (session_ && !wants_kernel()) {
       release_cpus();
       session_.reset();
       drain(true);
     }
-    if (session_ && machine_ != nullptr && (held_ != 0 || ++rounds_ >= kRoundsBetweenLooks)) follow_threads();
-    drain();
     if (observing_ && subscriptions_.empty()) {
       machine_->fabric().memory.observe(nullptr);
       machine_->fabric().io_ports.observe(nullptr);
@@ -189,7 +192,6 @@ void Tracer::drain(bool all) {
     for (usize i = 0; i < kRingRecords && ring->pop(record); ++i) batch_.push_back(record);
   u64 lost = lost_.exchange(0, std::memory_order_relaxed);
   if (session_ && machine_ != nullptr) take_kernel_samples(lost);
-  if (batch_.empty() && kernel_batch_.empty() && lost == 0) return;
   std::ranges::stable_sort(batch_, {}, [](const TraceRecord& r) { return r.access.begin_ns; });
   std::ranges::stable_sort(kernel_batch_, {}, &KernelRecord::host_ns);
   deliver(lost, until);
@@ -222,8 +224,7 @@ void Tracer::deliver(u64 lost, u64 until) {
       }
     }
     if (lost != 0 && !subscription.reader->dropped(lost)) return true;
-    subscription.reader->flush();
-    return false;
+    return !subscription.reader->flush();
   });
   batch_.erase(batch_.begin(), accesses);
   kernel_batch_.erase(kernel_batch_.begin(), points);

@@ -32,7 +32,8 @@ struct TraceFilter {
   [[nodiscard]] bool takes_node(const std::string& path) const;
 };
 
-/// Called on the tracer's thread. Returning false ends the subscription.
+/// Called on the tracer's thread, and on the one that ends a machine, which must not be kept waiting. Returning false
+/// ends the subscription.
 class TraceReader {
  public:
   virtual ~TraceReader() = default;
@@ -40,8 +41,8 @@ class TraceReader {
   virtual bool kernel(const KernelRecord& record) = 0;
   /// So many records were lost since the last one, because the rings were full.
   virtual bool dropped(u64 count) = 0;
-  /// After each batch.
-  virtual void flush() {}
+  /// After each batch, and every few milliseconds without one: what could not be passed on before may be by now.
+  virtual bool flush() { return true; }
 };
 
 class Tracer final : public memory::IoObserver {

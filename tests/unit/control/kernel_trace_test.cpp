@@ -1,7 +1,9 @@
 // KVM's tracepoints: their formats, perf's rings, and the merged trace of a machine under KVM.
 #include <linux/perf_event.h>
+#include <pthread.h>
 
 #include <algorithm>
+#include <latch>
 
 #include "base/bytes.h"
 #include "control/kernel_record.h"
@@ -270,6 +272,65 @@ TEST(KernelTrace, IsRefusedWhereItSaysNothing) {
   testing::Running run;
   const Error error = run.refuse({{"do", "trace"}, {"kernel", true}});
   EXPECT_NE(error.what.find("KVM's tracepoints say nothing of it"), std::string::npos) << error.what;
+}
+
+/// A thread with the name of a CPU's, as long as it lives.
+class NamedThread {
+ public:
+  explicit NamedThread(const char* name) {
+    thread_ = std::thread([this, name] {
+      ::pthread_setname_np(::pthread_self(), name);
+      named_.count_down();
+      end_.wait();
+    });
+    named_.wait();
+  }
+  ~NamedThread() {
+    end_.count_down();
+    thread_.join();
+  }
+  NamedThread(const NamedThread&) = delete;
+  NamedThread& operator=(const NamedThread&) = delete;
+
+ private:
+  std::latch named_{1};
+  std::latch end_{1};
+  std::thread thread_;
+};
+
+usize perf_events() {
+  usize count = 0;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd", ignored))
+    if (std::filesystem::read_symlink(entry.path(), ignored) == "anon_inode:[perf_event]") ++count;
+  return count;
+}
+
+TEST(KernelSession, LetsGoOfThreadsThatHaveEnded) {
+  auto session = KernelSession::open();
+  if (!session) GTEST_SKIP() << session.error().text();
+  std::vector<KernelSample> samples;
+  const auto cpus = [&] {
+    const auto followed = (*session)->follow_threads();
+    EXPECT_TRUE(followed) << followed.error().text();
+    (void)(*session)->drain(samples);
+    return followed.value_or(~usize{0});
+  };
+  EXPECT_EQ(cpus(), 0U);
+  usize before = 0;
+  for (int machine = 0; machine < 3; ++machine) {
+    NamedThread first("vcpu0");
+    {
+      NamedThread second("vcpu1"), other("timers");
+      EXPECT_EQ(cpus(), 2U) << "none of the machine before";
+    }
+    // A thread is joined a moment before the kernel has ended its events.
+    for (int i = 0; i < 1000 && cpus() != 1; ++i) std::this_thread::yield();
+    EXPECT_EQ(cpus(), 1U);
+    if (machine == 0) before = perf_events();
+    EXPECT_EQ(perf_events(), before) << "machine " << machine;
+    (*session)->forget_cpus();
+  }
 }
 
 }  // namespace

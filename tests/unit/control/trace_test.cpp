@@ -1,6 +1,11 @@
 // The trace of accesses.
 #include "control/trace.h"
 
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include "control/trace_readers.h"
 #include "control/trace_text.h"
 #include "device/registers.h"
 #include "running.h"
@@ -164,6 +169,158 @@ TEST(Trace, AFileHasAllFromTheStartAndAcrossResets) {
 
 TEST(Trace, AFileThatCannotBeWrittenIsAnError) {
   EXPECT_FALSE(Server::create({{}, "/nowhere/trace", "test", ""}));
+}
+
+/// Records of a register's reads, and a file that they go to.
+class FileTrace : public ::testing::Test {
+ protected:
+  FileTrace() {
+    block_.rw("CTRL", 0x8, storage_);
+    record_.access.owner = &owner_;
+    record_.access.handler = &block_;
+    record_.access.offset = 8;
+  }
+  void open(const std::string& path) {
+    auto opened = FileTraceReader::open(path);
+    ASSERT_TRUE(opened) << opened.error().text();
+    reader_ = std::move(*opened);
+  }
+  bool put() { return reader_->record(record_); }
+
+  std::unique_ptr<TraceReader> reader_;
+
+ private:
+  const std::string owner_ = "/uart@9000000";
+  std::mutex lock_;
+  u32 storage_ = 0;
+  device::RegisterBlock block_{"test", 0x100, lock_};
+  TraceRecord record_;
+};
+
+/// A named pipe with a reader, who reads when told.
+class Pipe {
+ public:
+  Pipe() {
+    EXPECT_EQ(::mkfifo(path().c_str(), 0600), 0);
+    fd_ = UniqueFd(::open(path().c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+    ::fcntl(fd_.get(), F_SETPIPE_SZ, 4096);
+  }
+  std::string read() {
+    std::string out;
+    std::array<char, 4096> bytes;
+    for (ssize_t n = 0; (n = ::read(fd_.get(), bytes.data(), bytes.size())) > 0;)
+      out.append(bytes.data(), static_cast<usize>(n));
+    return out;
+  }
+  void close() { fd_.reset(); }
+  [[nodiscard]] std::string path() const { return directory_.file("pipe"); }
+
+ private:
+  testing::Directory directory_;
+  UniqueFd fd_;
+};
+
+usize count(std::string_view text, std::string_view what) {
+  usize found = 0;
+  for (usize at = text.find(what); at != std::string_view::npos; at = text.find(what, at + what.size())) ++found;
+  return found;
+}
+
+constexpr std::string_view kWarning = "the trace is not complete";
+
+TEST_F(FileTrace, AFullDiskEndsItWithOneWarning) {
+  open("/dev/full");
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(put());
+  EXPECT_FALSE(reader_->flush());
+  EXPECT_FALSE(put());
+  EXPECT_FALSE(reader_->dropped(1));
+  EXPECT_FALSE(reader_->flush());
+  reader_.reset();
+  const std::string told = ::testing::internal::GetCapturedStderr();
+  EXPECT_EQ(count(told, kWarning), 1U) << told;
+  EXPECT_NE(told.find("/dev/full: No space left on device"), std::string::npos) << told;
+}
+
+TEST_F(FileTrace, AReaderThatGoesEndsItAndNotTheProcess) {
+  Pipe pipe;
+  open(pipe.path());
+  EXPECT_TRUE(put());
+  EXPECT_TRUE(reader_->flush());
+  EXPECT_EQ(count(pipe.read(), "CTRL"), 1U);
+  pipe.close();
+  ::testing::internal::CaptureStderr();
+  EXPECT_TRUE(put());
+  EXPECT_FALSE(reader_->flush());
+  reader_.reset();
+  EXPECT_EQ(count(::testing::internal::GetCapturedStderr(), kWarning), 1U);
+}
+
+TEST_F(FileTrace, AReaderThatStopsIsToldWhatItMissed) {
+  Pipe pipe;
+  open(pipe.path());
+  constexpr usize kRecords = 100'000;  // more than is kept
+  for (usize i = 0; i < kRecords; ++i) ASSERT_TRUE(put());
+  ASSERT_TRUE(reader_->dropped(7));
+  ASSERT_TRUE(reader_->flush());
+  std::string text;
+  for (std::string more = pipe.read(); !more.empty(); more = pipe.read()) {
+    text += more;
+    ASSERT_TRUE(reader_->flush());
+  }
+  const usize lines = count(text, "CTRL = 0x0");
+  EXPECT_GT(lines, 1000U);
+  EXPECT_LT(lines, kRecords);
+  const std::string missing = fmt::format("({} lines were not read in time and are missing)\n", kRecords - lines);
+  EXPECT_NE(text.find(missing), std::string::npos) << text.substr(text.size() - 200);
+  EXPECT_NE(text.find("(7 accesses were too fast for the trace and are missing)\n"), std::string::npos);
+  EXPECT_EQ(count(text, "missing"), 2U) << "said once";
+  EXPECT_EQ(text.back(), '\n');
+  // Who reads again gets all.
+  EXPECT_TRUE(put());
+  EXPECT_TRUE(reader_->flush());
+  EXPECT_EQ(count(pipe.read(), "CTRL = 0x0"), 1U);
+}
+
+TEST_F(FileTrace, ItsEndWaitsForASlowReaderAndNotForOneThatStopped) {
+  Pipe pipe;
+  open(pipe.path());
+  constexpr usize kRecords = 200;  // more than the pipe holds
+  for (usize i = 0; i < kRecords; ++i) ASSERT_TRUE(put());
+  std::string text;
+  std::atomic<bool> ended{false};
+  std::thread slow([&] {
+    while (!ended) text += pipe.read();
+    text += pipe.read();
+  });
+  reader_.reset();
+  ended = true;
+  slow.join();
+  EXPECT_EQ(count(text, "CTRL = 0x0"), kRecords);
+  open(pipe.path());
+  for (usize i = 0; i < kRecords; ++i) ASSERT_TRUE(put());
+  ::testing::internal::CaptureStderr();
+  reader_.reset();
+  EXPECT_EQ(count(::testing::internal::GetCapturedStderr(), kWarning), 1U);
+}
+
+TEST(Trace, AFullDiskDoesNotEndTheMachine) {
+  Running run("/dev/full");
+  for (int i = 0; i < 200; ++i) run.ask({{"do", "read"}, {"address", "0x9000018"}, {"width", 4}});
+  EXPECT_EQ(run.ask({{"do", "status"}})["starts"], 1);
+}
+
+// The machine's end takes what is left of the trace, on the main thread.
+TEST(Trace, AReaderThatStopsKeepsNoResetAndNoQuitWaiting) {
+  Pipe pipe;
+  Running run(pipe.path());
+  for (int i = 0; i < 200; ++i) run.ask({{"do", "read"}, {"address", "0x9000018"}, {"width", 4}});
+  run.ask({{"do", "reset"}});
+  Json status = Json::object();
+  while (status.value("starts", 1) != 2) status = run.client->ask({{"do", "status"}}).value_or(Json::object());
+  run.ask({{"do", "read"}, {"address", "0x9000018"}, {"width", 4}});
+  run.ask({{"do", "quit"}});
+  EXPECT_EQ(run.end(), machine::EndReason::quit);
 }
 
 }  // namespace

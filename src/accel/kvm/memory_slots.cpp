@@ -1,6 +1,7 @@
 #include "accel/kvm/memory_slots.h"
 
 #include <fmt/core.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <bit>
@@ -15,6 +16,12 @@ namespace solder::accel::kvm {
 namespace {
 
 using Slot = MemorySlots::Slot;
+
+// KVM's unit of memory, in slots and in logs: 4 KiB on x86; arm64 has kernels with 16 and 64 KiB too.
+u64 host_page() {
+  static const auto size = static_cast<u64>(::sysconf(_SC_PAGESIZE));
+  return size;
+}
 
 bool same_memory(const Slot& a, const Slot& b) {
   return a.ram == b.ram && a.offset == b.offset && a.size == b.size && a.read_only == b.read_only;
@@ -68,12 +75,12 @@ std::vector<Slot> MemorySlots::wanted_slots(const memory::FlatMap& map, Status& 
   for (const memory::FlatRange& range : map.ranges()) {
     if (range.ram == nullptr) continue;
     // Guest and host page must be cut alike.
-    const Gpa start = align_up(range.start, memory::kPageSize);
+    const Gpa start = align_up(range.start, host_page());
     const u64 skipped = start - range.start;
     if (skipped >= range.size) continue;
-    const u64 size = align_down(range.size - skipped, memory::kPageSize);
+    const u64 size = align_down(range.size - skipped, host_page());
     const u64 offset = range.offset + skipped;
-    if (size == 0 || offset % memory::kPageSize != 0) continue;
+    if (size == 0 || offset % host_page() != 0) continue;
     if (range.read_only && !read_only_) {
       status = fail(*range.name, "the host's KVM has no read-only memory (KVM_CAP_READONLY_MEM)");
       continue;
@@ -167,7 +174,7 @@ Status MemorySlots::replace(std::vector<Slot> gone, std::vector<Slot> wanted) {
 }
 
 Status MemorySlots::fetch_log(const Slot& slot) {
-  std::vector<u64> bitmap((slot.size / memory::kPageSize + 63) / 64);
+  std::vector<u64> bitmap((slot.size / host_page() + 63) / 64);
   kvm_dirty_log log{};
   log.slot = slot.id;
   log.dirty_bitmap = bitmap.data();
@@ -176,7 +183,7 @@ Status MemorySlots::fetch_log(const Slot& slot) {
     for (u64 bits = bitmap[word]; bits != 0;) {
       const auto first = static_cast<unsigned>(std::countr_zero(bits));
       const auto count = static_cast<unsigned>(std::countr_one(bits >> first));
-      slot.ram->mark_dirty(slot.offset + (word * 64 + first) * memory::kPageSize, count * memory::kPageSize);
+      slot.ram->mark_dirty(slot.offset + (word * 64 + first) * host_page(), count * host_page());
       bits &= ~(mask64(count) << first);
     }
   }
@@ -189,8 +196,8 @@ void MemorySlots::harvest(VcpuRun& vcpu) {
   if (ring == nullptr) return;
   ring->collect([this](u32 id, u64 page) {
     const auto slot = std::find_if(slots_.begin(), slots_.end(), [id](const Slot& s) { return s.id == id; });
-    if (slot == slots_.end() || page >= slot->size / memory::kPageSize) return;
-    slot->ram->mark_dirty(slot->offset + page * memory::kPageSize, memory::kPageSize);
+    if (slot == slots_.end() || page >= slot->size / host_page()) return;
+    slot->ram->mark_dirty(slot->offset + page * host_page(), host_page());
   });
 }
 

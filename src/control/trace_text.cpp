@@ -17,7 +17,10 @@ std::string trace_text(const TraceRecord& record) {
   if (access.exit_ns != 0) out += fmt::format(" exit {:.1f}us", microseconds(access.exit_ns, access.end_ns));
   out += fmt::format("  {} {} {} = {:#x}  ({} byte{} at {}{:#x})  model {:.1f}us", access.write ? "write" : "read ",
                      *access.owner, register_name(access), access.value, access.size, access.size == 1 ? "" : "s",
-                     access.port ? "port " : "", access.address, microseconds(access.begin_ns, access.end_ns));
+                     access.system_register ? "register "
+                     : access.port          ? "port "
+                                            : "",
+                     access.address, microseconds(access.begin_ns, access.end_ns));
   return out;
 }
 
@@ -33,6 +36,7 @@ nlohmann::json trace_json(const TraceRecord& record) {
                         {"bytes", access.size},
                         {"address", fmt::format("{:#x}", access.address)},
                         {"port", access.port},
+                        {"system_register", access.system_register},
                         {"model_ns", access.end_ns - access.begin_ns},
                         {"text", trace_text(record)}};
   if (access.exit_ns != 0) out["exit_ns"] = access.end_ns - access.exit_ns;

@@ -28,7 +28,7 @@ void VcpuThread::start() {
 bool VcpuThread::power_on(const EntryState& entry) {
   {
     const std::lock_guard guard(mutex_);
-    if (powered_.load(std::memory_order_acquire) || in_guest_ || starting_) return false;
+    if (powered_.load(std::memory_order_acquire) || in_guest_ || starting_) return false;  // !off()
     starting_ = true;
   }
   // The caller's thread prepares the CPU: it is off, so its own thread does not touch it. Without the mutex: the reset
@@ -73,6 +73,11 @@ void VcpuThread::run_on(std::function<void()> work) {
   });
   std::unique_lock lock(done_mutex);
   done_condition.wait(lock, [&] { return done; });
+}
+
+bool VcpuThread::off() {
+  const std::lock_guard guard(mutex_);
+  return !powered_.load(std::memory_order_acquire) && !in_guest_ && !starting_;
 }
 
 Activity VcpuThread::activity() {

@@ -36,6 +36,8 @@ class VcpuThread {
   /// Called on the CPU's own thread: the CPU is off from its next exit on.
   void power_off();
   [[nodiscard]] bool powered() const { return powered_.load(std::memory_order_acquire); }
+  /// Whether `power_on` would take it now: `power_off` was called, and its thread has left the guest since.
+  [[nodiscard]] bool off();
   /// Old when it is returned. A CPU that halts inside its accelerator (KVM with local APICs) counts as running.
   [[nodiscard]] Activity activity();
   /// Queues `work` to run on this thread between guest instructions; FIFO. Returns at once. It runs while the CPUs are

@@ -44,6 +44,18 @@ class SystemRegisters {
     (void)value;
     return true;
   }
+  /// For a trace: the node, and the offset by which `handler` names the register (`register_name`). Both live as long
+  /// as the machine.
+  struct TraceName {
+    const std::string* node = nullptr;
+    const memory::MmioHandler* handler = nullptr;
+    u64 offset = 0;
+  };
+  /// None: accesses to this register are not traced.
+  [[nodiscard]] virtual std::optional<TraceName> trace_name(u32 encoding) const {
+    (void)encoding;
+    return std::nullopt;
+  }
 };
 
 /// What firmware calls do (HVC/SMC of PSCI): models register one. Registers are x0..x3 in, x0..x3 out.
@@ -185,6 +197,12 @@ class Accelerator {
   [[nodiscard]] virtual Result<std::unique_ptr<Vcpu>> create_vcpu(const CpuRequest& request) = 0;
   /// A line per figure, for `--translator stats` and the like; may be empty.
   [[nodiscard]] virtual std::string statistics() const { return {}; }
+  /// How a CPU's access to `range`, of the memory or of the I/O ports, gets to what is there, for people: "memory slot
+  /// 2, read-only", "KVM_EXIT_MMIO". Any thread.
+  [[nodiscard]] virtual std::string reach(const memory::FlatRange& range, bool ports) const {
+    (void)ports;
+    return range.ram != nullptr ? "directly" : "a call of the model";
+  }
   /// The devices that the accelerator can run in the host's kernel (device/kernel_devices.h); null: none.
   [[nodiscard]] virtual device::KernelDevices* kernel_devices() { return nullptr; }
   /// Whether CPUs other than the first wait inside the accelerator until the guest starts them: the machine then powers

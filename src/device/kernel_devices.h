@@ -36,6 +36,9 @@ class KernelDevices {
   [[nodiscard]] virtual Status finish() { return {}; }
   /// Called by the machine once: the routing table that the kernel mirrors.
   virtual void connect(interrupt::RoutingTable& routes) = 0;
+  /// Who presents an interrupt that is pending in a kernel controller to its CPU, for people: "KVM", "the hardware
+  /// (APICv)".
+  [[nodiscard]] virtual std::string presents() const { return "the kernel"; }
   /// The machine's clock stands still from now on, and no CPU runs: so do the kernel's timers and what CPUs read the
   /// time from, as far as the kernel lets it. Ends with `resume_time`, before CPUs run.
   virtual void pause_time() {}

@@ -1,5 +1,6 @@
 #include "interrupt/event_sources.h"
 
+#include <fmt/format.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -7,6 +8,9 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
 
 #include "base/check.h"
 
@@ -28,15 +32,24 @@ EventSources::~EventSources() {
   thread_.join();
 }
 
-void EventSources::add(int fd, std::function<void(u64)> handler) {
-  {
-    const std::lock_guard guard(mutex_);
-    handlers_[fd] = std::move(handler);
-  }
+Status EventSources::add(int fd, std::function<void(u64)> handler) {
+  const std::string where = fmt::format("eventfd {}", fd);
+  const std::lock_guard guard(mutex_);
+  // A second handler would take the first one's events; KVM's irqfd says EBUSY.
+  if (handlers_.contains(fd))
+    return fail(where, "is the source of an interrupt already: its events can have one handler only",
+                "give each interrupt an eventfd of its own");
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.fd = fd;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event);
+  // An event that comes before the handler is there waits for the lock, in run().
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+    const int error = errno;
+    return fail(where, fmt::format("cannot be waited for: {} (errno {})", std::strerror(error), error),
+                error == ENOSPC ? "raise /proc/sys/fs/epoll/max_user_watches" : "give an open eventfd");
+  }
+  handlers_.emplace(fd, std::move(handler));
+  return {};
 }
 
 void EventSources::remove(int fd) {

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/result.h"
 #include "base/types.h"
 #include "base/unique_fd.h"
 
@@ -20,7 +21,8 @@ class EventSources {
   EventSources(const EventSources&) = delete;
   EventSources& operator=(const EventSources&) = delete;
   /// Calls `handler` with the number of events whenever `fd` has some. Descriptors are read here and stay the caller's.
-  void add(int fd, std::function<void(u64 events)> handler);
+  /// Errors: `fd` has a handler, which stays; the kernel refuses to wait for it.
+  [[nodiscard]] Status add(int fd, std::function<void(u64 events)> handler);
   /// After this the handler neither runs nor starts. Not from a handler.
   void remove(int fd);
 

@@ -32,10 +32,14 @@ bool in_kernel_pin(const Target& target) {
 
 std::string target_text(const Target& target, bool kernel_messages) {
   if (const auto* pin = std::get_if<PinTarget>(&target))
-    return fmt::format("{}, {}", pin->name.empty() ? fmt::format("pin {}", pin->pin) : pin->name,
-                       pin->in_kernel ? "KVM" : "here");
+    return fmt::format("{}{}, {}", pin->name.empty() ? fmt::format("pin {}", pin->pin) : pin->name,
+                       pin->node.empty() ? "" : " of " + pin->node, pin->in_kernel ? "KVM" : "here");
   const Message& message = std::get<Message>(target);
   return fmt::format("message {:#x} to {:#x}, {}", message.data, message.address, kernel_messages ? "KVM" : "here");
+}
+
+std::string in_brackets(const std::string& label) {
+  return label.empty() ? "" : fmt::format(" ({})", label);
 }
 
 }  // namespace
@@ -92,8 +96,8 @@ void RoutingTable::reserve(Virq count) {
 
 void RoutingTable::enter(Table& table, Virq virq, std::string label) {
   if (virq >= table.size()) table.resize(virq + 1);
-  table[virq] = Entry{
-      {},   std::make_shared<std::atomic<u64>>(0), std::make_shared<Level>(), std::move(label), true, false};
+  table[virq] =
+      Entry{{}, std::make_shared<std::atomic<u64>>(0), std::make_shared<Level>(), std::move(label), true, false};
 }
 
 Virq RoutingTable::allocate(std::string label) {
@@ -215,10 +219,10 @@ void RoutingTable::publish_level(std::unique_ptr<Table> next, Virq virq, const s
   }
 }
 
-void RoutingTable::raise(Virq virq) {
+bool RoutingTable::raise(Virq virq) {
   const Reading reading(*this);
   const Entry* found = reading.find(virq);
-  if (found == nullptr) return;
+  if (found == nullptr) return false;
   const Entry& entry = *found;
   entry.count->fetch_add(1, std::memory_order_relaxed);
   bool sent = false;  // the kernel has sent the virq's messages along with its pins
@@ -229,13 +233,17 @@ void RoutingTable::raise(Virq virq) {
     kernel->set_level(virq, false);
     sent = kernel->takes_messages();
   }
+  bool taken = entry.kernel_pins;
   for (const Target& target : entry.targets) {
     if (const auto* pin = std::get_if<PinTarget>(&target)) {
-      if (pin->sink != nullptr) pin->sink->pulse(pin->pin);
+      if (pin->sink == nullptr) continue;
+      pin->sink->pulse(pin->pin);
+      taken = true;
     } else if (MessageTarget* messages = messages_.load(std::memory_order_acquire); messages != nullptr && !sent) {
-      messages->deliver(std::get<Message>(target));
+      taken |= messages->deliver(std::get<Message>(target));
     }
   }
+  return taken;
 }
 
 void RoutingTable::set_level(Virq virq, bool level) {
@@ -275,10 +283,9 @@ Status RoutingTable::place(Attachment& attachment, const Entry& entry) {
   const int resample = attachment.resample_fd;
   if (resample < 0) {
     // Events that came together are one edge, as they are for the kernel's eventfds.
-    events_->add(attachment.fd, [this, virq](u64) { raise(virq); });
-    return {};
+    return events_->add(attachment.fd, [this, virq](u64) { raise(virq); });
   }
-  events_->add(attachment.fd, [this, virq](u64) { set_level(virq, true); });
+  SOLDER_TRY_STATUS(events_->add(attachment.fd, [this, virq](u64) { set_level(virq, true); }));
   for (const Target& target : entry.targets) {
     const auto* pin = std::get_if<PinTarget>(&target);
     if (pin == nullptr || pin->sink == nullptr) continue;
@@ -313,6 +320,14 @@ Status RoutingTable::attach_eventfd(Virq virq, int fd, int resample_fd) {
   const std::lock_guard guard(mutex_);
   const Table& table = *table_.load(std::memory_order_relaxed);
   SOLDER_CHECK(virq < table.size() && table[virq].used, "only an allocated virq has sources");
+  // Each side refuses a descriptor that it has already; but one that is here and in the kernel would be read by whoever
+  // comes first, and a move of its targets would meet the other.
+  const auto other = std::ranges::find(attachments_, fd, &Attachment::fd);
+  if (other != attachments_.end())
+    return fail(table[virq].label,
+                fmt::format("eventfd {} is the source of interrupt {}{} already: an event has one receiver", fd,
+                            other->virq, in_brackets(table[other->virq].label)),
+                "give each interrupt an eventfd of its own");
   Attachment attachment{virq, fd, resample_fd, false};
   if (auto placed = place(attachment, table[virq]); !placed) return placed;
   attachments_.push_back(attachment);

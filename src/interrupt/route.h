@@ -27,7 +27,8 @@ struct PinTarget {
   u32 controller = 0;    ///< in the kernel: KVM's irqchip number
   u32 pin = 0;
   bool in_kernel = false;
-  std::string name;  ///< "/ioapic pin 4", for people
+  std::string name;       ///< the pin, for people: "pin 4", "SPI 1"
+  std::string node = {};  ///< path of the controller's node, for people
 };
 using Target = std::variant<PinTarget, Message>;
 
@@ -94,15 +95,17 @@ class RoutingTable {
   void release(Virq virq);
   /// Replaces all targets of `virq` in one publication: an interrupt meets the old or the new set, never none.
   void set(Virq virq, std::vector<Target> targets);
-  /// One event: a pulse on each pin, or each message. Counts.
-  void raise(Virq virq);
+  /// One event: a pulse on each pin, or each message. Counts. Whether somebody took it: a pin always does, a message as
+  /// MessageTarget::deliver says. False too without targets.
+  bool raise(Virq virq);
   /// A level: applies to pin targets; a rising level sends messages once.
   void set_level(Virq virq, bool level);
 
   /// An eventfd as a source of `virq`: in the kernel when all targets are there, else on a thread of this table; moved
   /// when the targets move. With `resample_fd` >= 0 each event sets the level, and the guest's EOI clears it and writes
   /// `resample_fd`; so does a change of the targets, after which a source that still asks must say so again. The
-  /// descriptors stay the caller's and must live until detached. Errors: the kernel refuses.
+  /// descriptors stay the caller's and must live until detached. Errors: `fd` is a source already, of this or another
+  /// virq; it cannot be waited for; the kernel refuses.
   [[nodiscard]] Status attach_eventfd(Virq virq, int fd, int resample_fd = -1);
   void detach_eventfd(Virq virq, int fd);
 

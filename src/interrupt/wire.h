@@ -109,6 +109,7 @@ class Controller {
     u32 pin = 0;
     Trigger trigger = Trigger::level_high;
     std::string name;        ///< "SPI 1", "PPI 11 of cpu 0", "pin 5": for explain and errors
+    std::string node = {};   ///< path of the controller's node; the machine fills it in
     bool in_kernel = false;  ///< the controller lives in KVM; `controller` is its number there
     u32 controller = 0;      ///< KVM_IRQCHIP_*
     /// The routing table's number behind this input, for sources that are eventfds; none: only `sink` reaches it.
@@ -150,7 +151,8 @@ class EoiListener {
 class MessageTarget {
  public:
   virtual ~MessageTarget() = default;
-  /// False when the message means nothing there.
+  /// Whether somebody took it. False when the message means nothing there (an ITS: the guest has mapped no interrupt to
+  /// it), and from local APICs also when none accepted the interrupt: then no EOI will come for it either.
   virtual bool deliver(const Message& message) = 0;
   /// `listener`, which lives as long as the target, hears of EOIs from now on. Before CPUs run. Targets whose CPUs
   /// broadcast none ignore it.

@@ -143,6 +143,7 @@ Result<interrupt::Controller::Input> NodePorts::interrupt_input(u32 index, u32 c
     return fail(where, fmt::format("interrupt {} goes to {}, which has no model", index, specifier.controller->path()));
   auto input = it->second->input(specifier.cells, cpu);
   if (!input) return fail(where, fmt::format("specifier {}: {}", index, input.error().what), input.error().fix);
+  input->node = specifier.controller->path();
   return input;
 }
 

@@ -119,6 +119,11 @@ class AddressSpace {
   void listen_observation(ObservationListener listener);
   /// Whether anyone is told: an accelerator notes the time of exits only then.
   [[nodiscard]] bool observed() const { return observer_.load(std::memory_order_relaxed) != nullptr; }
+  /// Tells of an access that came another way than through this space: to a system register.
+  void report(const IoAccess& access) const {
+    if (IoObserver* observer = observer_.load(std::memory_order_acquire); observer != nullptr)
+      observer->accessed(access);
+  }
   /// A host pointer to `size` contiguous bytes of RAM at `address`, or null. Writers call Ram::mark_written after.
   [[nodiscard]] u8* ram_pointer(Gpa address, u64 size) const;
 

@@ -15,7 +15,8 @@ struct IoAccess {
   u64 address = 0;        ///< in its space
   u8 size = 0;            ///< bytes
   bool write = false;
-  bool port = false;  ///< x86's I/O ports
+  bool port = false;             ///< x86's I/O ports
+  bool system_register = false;  ///< a register that is reached by instructions of its own; `address` is its number
   u64 value = 0;
   const std::string* owner = nullptr;    ///< the region's name; lives as long as the space
   const MmioHandler* handler = nullptr;  ///< lives as long as the machine

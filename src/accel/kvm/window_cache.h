@@ -35,6 +35,9 @@ class WindowCache {
   /// Now (CLOCK_MONOTONIC) when someone traces the space, else 0: the clock costs as much as a short handler.
   [[nodiscard]] u64 exit_time() const { return space_.observed() ? monotonic_now() : 0; }
 
+  /// Tells whoever traces the space of an access to a system register.
+  void report(const memory::IoAccess& access) const { space_.report(access); }
+
  private:
   static bool plain(unsigned size) { return size <= 8 && (size & (size - 1)) == 0; }
   const memory::FlatRange* find(Gpa address) {

@@ -130,14 +130,17 @@ void IoApic::evaluate(u32 pin) {
   const u32 mask = 1u << pin;
   u64& entry = state_.entries[pin];
   if ((stale_ & mask) != 0 || (entry & kEntryMasked) != 0) return;
-  if (level_triggered(pin)) {
-    if ((state_.levels & mask) == 0 || (entry & kEntryRemoteIrr) != 0) return;
-    entry |= kEntryRemoteIrr;
-  } else {
+  if (!level_triggered(pin)) {
     if ((state_.requests & mask) == 0) return;
     state_.requests &= ~mask;
+    ports_.routes().raise(pin);
+    return;
   }
-  ports_.routes().raise(pin);
+  if ((state_.levels & mask) == 0 || (entry & kEntryRemoteIrr) != 0) return;
+  // Remote IRR is set when local APICs accept the interrupt (section 3.2.4). No EOI ends one that nobody accepted: its
+  // pin would be dead. The level stays pending, as in KVM's I/O APIC. A CPU that is done with it before remote IRR is
+  // set waits for lock_, in end_of_interrupt().
+  if (ports_.routes().raise(pin)) entry |= kEntryRemoteIrr;
 }
 
 void IoApic::publish() {

@@ -47,7 +47,8 @@ class IoApic final : public device::Device,
   /// What the routing table should say of the pin: nothing for a masked one, unless its interrupt is under way: a split
   /// irqchip must still see its EOI.
   [[nodiscard]] std::optional<interrupt::Message> wanted(u32 pin) const;
-  /// Sends what the pin has to send. Not while its route is about to change: publish() does it then.
+  /// Sends what the pin has to send. Not while its route is about to change: publish() does it then. A level that no
+  /// local APIC accepts stays pending, until its entry is written or the pin is driven again.
   void evaluate(u32 pin);
   void entry_changed(u32 pin);
   /// Brings the routing table up to date. With publishing_ held, without lock_.

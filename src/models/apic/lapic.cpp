@@ -154,10 +154,10 @@ std::optional<u8> Lapic::end_of_interrupt() {
   return level ? ended : std::nullopt;
 }
 
-void Lapic::accept(u8 vector, bool level) {
+bool Lapic::accept(u8 vector, bool level) {
   if (vector < 16) {
     report_error(kErrorReceiveVector);
-    return;
+    return false;
   }
   insert(state_.requests, vector);
   // TMR is set and cleared as the interrupt is accepted (section 11.8.4).
@@ -167,6 +167,7 @@ void Lapic::accept(u8 vector, bool level) {
     erase(state_.trigger_mode, vector);
   }
   update();
+  return true;
 }
 
 void Lapic::raise_nmi() {

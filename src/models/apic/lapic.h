@@ -74,7 +74,8 @@ class Lapic {
   [[nodiscard]] bool matches(const Request& request) const;
   /// Whether it takes fixed interrupts: enabled in IA32_APIC_BASE and SVR.
   [[nodiscard]] bool accepts() const { return state_.enabled() && state_.software_enabled(); }
-  void accept(u8 vector, bool level);
+  /// False: the vector is illegal, which is an error (ESR) and no interrupt.
+  bool accept(u8 vector, bool level);
   void raise_nmi();
   void report_error(u32 error);
   /// Level of a local interrupt pin, 0 or 1.

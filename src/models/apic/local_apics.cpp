@@ -12,6 +12,9 @@ namespace solder::models::apic {
 
 namespace {
 
+// Offsets from here on, beyond the page, name MSRs in traces.
+constexpr u64 kMsrNames = 0x10000;
+
 constexpr u64 kWindow = 0x1000;
 constexpr u64 kResetVector = 0xffff'fff0;
 
@@ -97,7 +100,8 @@ class LocalApics::Interface final : public interrupt::CpuInterface {
   u32 cpu_;
 };
 
-LocalApics::LocalApics(device::Ports& ports) : ports_(ports), lock_(ports.lock()), cpus_(ports.cpu_count()) {
+LocalApics::LocalApics(device::Ports& ports)
+    : ports_(ports), path_(ports.node().path()), lock_(ports.lock()), cpus_(ports.cpu_count()) {
   for (u32 i = 0; i < cpus_.size(); ++i) {
     cpus_[i].interface = std::make_unique<Interface>(*this, i);
     cpus_[i].apic = std::make_unique<Lapic>(i, static_cast<u32>(ports.cpu_hardware_id(i)),
@@ -208,7 +212,16 @@ void LocalApics::write(u64 offset, unsigned size, u64 value) {
 }
 
 std::string LocalApics::register_name(u64 offset) const {
-  return lapic_register_name(offset);
+  if (offset < kMsrNames) return lapic_register_name(offset);
+  const u64 msr = offset - kMsrNames;
+  if (msr == kMsrApicBase) return "IA32_APIC_BASE";
+  if (msr == kMsrTscDeadline) return "IA32_TSC_DEADLINE";
+  const u32 number = static_cast<u32>(msr) - kMsrX2apicFirst;
+  return number == kRegIcr ? "ICR" : lapic_register_name(u64{number} << 4);
+}
+
+std::optional<cpu::SystemRegisters::TraceName> LocalApics::trace_name(u32 encoding) const {
+  return TraceName{&path_, this, kMsrNames + encoding};
 }
 
 void LocalApics::write_register(u32 cpu, u32 number, u64 value) {
@@ -337,42 +350,42 @@ bool LocalApics::deliver_locked(const Request& request, std::optional<u32> excep
     }
     if (!chosen) return false;
     next_ = (*chosen + 1) % count;
-    deliver_to(*chosen, request);
-    return true;
+    return deliver_to(*chosen, request);
   }
   bool taken = false;
   for (u32 cpu = 0; cpu < count; ++cpu) {
     if (cpu == except || !cpus_[cpu].apic->matches(request)) continue;
-    deliver_to(cpu, request);
-    taken = true;
+    taken |= deliver_to(cpu, request);
   }
   return taken;
 }
 
-void LocalApics::deliver_to(u32 cpu, const Request& request) {
+bool LocalApics::deliver_to(u32 cpu, const Request& request) {
   Lapic& apic = *cpus_[cpu].apic;
   switch (request.delivery) {
     case Delivery::fixed:
     case Delivery::lowest:
-      if (apic.accepts()) apic.accept(request.vector, request.level);
-      break;
+      return apic.accepts() && apic.accept(request.vector, request.level);
     case Delivery::nmi:
       // A CPU that waits for its start-up takes none.
-      if (!apic.state().waits_for_startup) apic.raise_nmi();
-      break;
+      if (apic.state().waits_for_startup) return false;
+      apic.raise_nmi();
+      return true;
     case Delivery::init:
       change_power(cpu, true, std::nullopt);
-      break;
+      return true;
     case Delivery::startup:
       // Only the first after INIT counts (section 9.4.3).
-      if (apic.state().waits_for_startup) change_power(cpu, false, request.vector);
-      break;
+      if (!apic.state().waits_for_startup) return false;
+      change_power(cpu, false, request.vector);
+      return true;
     case Delivery::smi:
     case Delivery::reserved:
     case Delivery::external:
       // No SMM; and who answers an ExtINT is wired to LINT0.
-      break;
+      return false;
   }
+  return false;
 }
 
 void LocalApics::change_power(u32 cpu, bool init, std::optional<u8> startup) {

@@ -45,6 +45,7 @@ class LocalApics final : public device::Device,
   [[nodiscard]] std::string register_name(u64 offset) const override;
 
   [[nodiscard]] bool has(u32 encoding) const override;
+  [[nodiscard]] std::optional<TraceName> trace_name(u32 encoding) const override;
   [[nodiscard]] bool allows(u32 cpu, u32 encoding, bool write, u64 value) override;
   u64 read(u32 cpu, u32 encoding) override;
   void write(u32 cpu, u32 encoding, u64 value) override;
@@ -69,12 +70,14 @@ class LocalApics final : public device::Device,
   void write_register(u32 cpu, u32 number, u64 value);
   /// ICR: `command` with a destination in its upper half.
   void send(u32 from, u64 command, bool x2apic);
+  /// Whether a CPU accepted it.
   bool deliver_locked(const Request& request, std::optional<u32> except = std::nullopt);
-  void deliver_to(u32 cpu, const Request& request);
+  bool deliver_to(u32 cpu, const Request& request);
   void change_power(u32 cpu, bool init, std::optional<u8> startup);
   void apply_power(u32 cpu);
 
   device::Ports& ports_;
+  const std::string path_;  // of the node, for traces
   std::mutex& lock_;
   std::vector<Cpu> cpus_;
   u32 next_ = 0;  // who is asked first for the next lowest priority interrupt

@@ -182,7 +182,7 @@ class Psci final : public device::Device, public cpu::FirmwareCalls {
     bool found = false;
     for (u32 i = 0; i < ports_.cpu_count(); ++i) {
       if (((ports_.cpu_hardware_id(i) ^ target) & kAffinityMask & ~kIgnored[level]) != 0) continue;
-      if (ports_.cpus()[i].powered()) return 0;
+      if (!ports_.cpus()[i].off()) return 0;
       found = true;
     }
     return found ? 1 : kInvalidParameters;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <atomic>
 #include <vector>
 
 #include "device/registry.h"
@@ -112,7 +113,8 @@ class Pl061 final : public device::Device,
     }
     if (out.trigger == Trigger::level_low || out.trigger == Trigger::edge_falling) {
       out.pin |= kInverted;
-      set_input(specifier[0], true);  // idle is high
+      // Idle is high, from when it is connected on; whoever asks again may do so while it is asserted.
+      if ((given_.fetch_or(1u << specifier[0]) >> specifier[0] & 1) == 0) set_input(specifier[0], true);
     }
     return out;
   }
@@ -143,6 +145,7 @@ class Pl061 final : public device::Device,
 
   device::Ports& ports_;
   interrupt::LevelWire& wire_;
+  std::atomic<u32> given_{0};  // active-low lines that input() has given out
   u32 data_ = 0;
   u32 direction_ = 0;
   u32 sense_level_ = 0;

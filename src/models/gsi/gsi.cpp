@@ -150,7 +150,8 @@ class Gsi final : public device::Device, public interrupt::Controller, public in
       target.controller = input->controller;
       target.pin = input->pin;
       target.in_kernel = input->in_kernel;
-      target.name = fmt::format("{} of {}", input->name, path);
+      target.name = input->name;
+      target.node = path;
       lines_[range.first + i].targets.push_back(std::move(target));
     }
     return {};

@@ -41,10 +41,13 @@ std::optional<u32> I8259::pending() const {
   u8 service = state_.in_service;
   // Special mask mode: what is masked does not hold back lower priorities.
   if (state_.special_mask) service = static_cast<u8>(service & ~state_.mask);
-  // Special fully nested mode: a higher one of the same slave comes through.
-  if (state_.special_fully_nested) service = static_cast<u8>(service & ~(1u << 2));
-  if (asked >= rank(service)) return std::nullopt;
-  return (state_.lowest + 1 + asked) & 7;
+  const u32 input = (state_.lowest + 1 + asked) & 7;
+  const u32 served = rank(service);
+  if (asked < served) return input;
+  // Special fully nested mode (8259A data sheet): at the master a slave in service does not lock itself out. The slave
+  // has compared already: it asks for higher inputs only. The master's own lower ones wait as ever.
+  if (asked == served && state_.special_fully_nested && !state_.single && input == cascade_) return input;
+  return std::nullopt;
 }
 
 void I8259::acknowledge(u32 input) {

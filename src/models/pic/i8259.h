@@ -11,7 +11,8 @@ namespace solder::models::pic {
 /// What the chip's registers do. The pair is pic.cpp's.
 class I8259 {
  public:
-  explicit I8259(ChipState& state) : state_(state) {}
+  /// `cascade`: the input that a slave is on, of a master (SP high).
+  explicit I8259(ChipState& state, std::optional<u32> cascade = std::nullopt) : state_(state), cascade_(cascade) {}
 
   void reset();
   void set_level(u32 input, bool level);
@@ -39,6 +40,7 @@ class I8259 {
   void end_of_interrupt(u32 input, bool rotate);
 
   ChipState& state_;
+  const std::optional<u32> cascade_;
   u8 ended_ = 0;
 };
 

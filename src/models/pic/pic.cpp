@@ -176,7 +176,7 @@ class Pair final : public device::Device,
   std::atomic<u16> watched_{0};
   std::array<std::function<void()>, 16> watchers_;
   PairState state_;
-  std::array<I8259, 2> chips_{I8259(state_.chips[0]), I8259(state_.chips[1])};
+  std::array<I8259, 2> chips_{I8259(state_.chips[0], kCascade), I8259(state_.chips[1])};
 };
 
 const device::Registration kPair{"intel,i8259", device::make<Pair>, "Pair of i8259A interrupt controllers, with ELCR"};

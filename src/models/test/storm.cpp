@@ -125,6 +125,7 @@ class Storm final : public device::Device {
     target.pin = input->pin;
     target.in_kernel = input->in_kernel;
     target.name = input->name;
+    target.node = input->node;
     add_candidate(std::move(target), slot);
   }
 

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <array>
@@ -10,6 +11,7 @@
 #include <thread>
 
 #include "base/unique_fd.h"
+#include "interrupt/event_sources.h"
 
 namespace solder::interrupt {
 namespace {
@@ -29,8 +31,9 @@ class Inbox final : public MessageTarget {
   bool deliver(const Message& message) override {
     last = message;
     ++count;
-    return true;
+    return accepts;
   }
+  bool accepts = true;
   Message last;
   u64 count = 0;
 };
@@ -70,6 +73,24 @@ TEST(RoutingTable, SeveralTargetsShareAVirq) {
   EXPECT_EQ(inbox.last.data, 5U);
   EXPECT_EQ(table.count(virq), 1U);
   EXPECT_EQ(table.routes().size(), 2U);
+}
+
+TEST(RoutingTable, RaiseTellsWhetherSomebodyTookTheEvent) {
+  Pins pins;
+  Inbox inbox;
+  RoutingTable table;
+  EXPECT_FALSE(table.raise(3)) << "no such interrupt";
+  const Virq virq = table.allocate();
+  EXPECT_FALSE(table.raise(virq)) << "no targets";
+  table.set(virq, {Message{0xfee00000, 0x41, 0}});
+  EXPECT_FALSE(table.raise(virq)) << "nobody takes messages";
+  table.set_message_target(&inbox);
+  EXPECT_TRUE(table.raise(virq));
+  inbox.accepts = false;
+  EXPECT_FALSE(table.raise(virq));
+  table.set(virq, {Message{0xfee00000, 0x41, 0}, PinTarget{&pins, 0, 2, false, {}}});
+  EXPECT_TRUE(table.raise(virq)) << "the pin did";
+  EXPECT_EQ(inbox.count, 3U);
 }
 
 TEST(RoutingTable, AHighLevelMovesWithItsRoute) {
@@ -250,6 +271,76 @@ TEST(RoutingTable, AnEventfdMovesWithTheTargets) {
   while (pins.rises[5] == 0) std::this_thread::yield();
   EXPECT_FALSE(table.report()[0].events_in_kernel);
   table.detach_eventfd(virq, event.get());
+}
+
+// KVM's irqfd answers EBUSY. Two that wait for one descriptor would divide its events between them.
+TEST(RoutingTable, AnEventfdIsTheSourceOfOneInterrupt) {
+  Pins pins;
+  FakeKernel kernel;
+  RoutingTable table;
+  table.set_kernel(&kernel);
+  const Virq first = table.allocate("first");
+  const Virq second = table.allocate("second");
+  const Virq there = table.allocate("there");
+  table.set(first, {PinTarget{&pins, 0, 1, false, {}}});
+  table.set(second, {PinTarget{&pins, 0, 2, false, {}}});
+  table.set(there, {PinTarget{nullptr, 2, 4, true, {}}});
+  const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  ASSERT_TRUE(table.attach_eventfd(first, event.get()).has_value());
+  for (const Virq other : {first, second, there}) {
+    const Status again = table.attach_eventfd(other, event.get());
+    ASSERT_FALSE(again.has_value());
+    EXPECT_NE(again.error().what.find("(first)"), std::string::npos) << again.error().text();
+    EXPECT_FALSE(again.error().fix.empty());
+  }
+  EXPECT_EQ(kernel.attached[1], -1);
+  const u64 one = 1;
+  ASSERT_EQ(::write(event.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  while (pins.rises[1] == 0) std::this_thread::yield();
+  EXPECT_EQ(pins.rises[2], 0U);
+  // Nothing of the refused ones is left.
+  table.release(second);
+  ASSERT_EQ(::write(event.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  while (pins.rises[1] == 1) std::this_thread::yield();
+  table.detach_eventfd(first, event.get());
+  ASSERT_TRUE(table.attach_eventfd(there, event.get()).has_value());
+  EXPECT_FALSE(table.attach_eventfd(first, event.get()).has_value()) << "the kernel has it";
+  table.detach_eventfd(there, event.get());
+  EXPECT_TRUE(table.attach_eventfd(first, event.get()).has_value());
+  table.detach_eventfd(first, event.get());
+}
+
+TEST(RoutingTable, ADescriptorThatCannotBeWaitedForIsNoSource) {
+  Pins pins;
+  RoutingTable table;
+  const Virq virq = table.allocate();
+  table.set(virq, {PinTarget{&pins, 0, 1, false, {}}});
+  // Memory is always ready: epoll knows no events of it.
+  const UniqueFd memory(::memfd_create("no event", MFD_CLOEXEC));
+  for (const int fd : {memory.get(), -1}) {
+    const Status attached = table.attach_eventfd(virq, fd);
+    ASSERT_FALSE(attached.has_value());
+    EXPECT_NE(attached.error().what.find("cannot be waited for"), std::string::npos) << attached.error().text();
+  }
+  EXPECT_EQ(table.report()[0].event_fds, 0U);
+}
+
+TEST(EventSources, TheFirstHandlerStays) {
+  const UniqueFd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  std::atomic<u64> heard = 0;
+  std::atomic<u64> other = 0;
+  EventSources sources;
+  ASSERT_TRUE(sources.add(event.get(), [&](u64 events) { heard += events; }).has_value());
+  EXPECT_FALSE(sources.add(event.get(), [&](u64 events) { other += events; }).has_value());
+  const u64 one = 1;
+  ASSERT_EQ(::write(event.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  while (heard == 0) std::this_thread::yield();
+  EXPECT_EQ(other, 0U);
+  sources.remove(event.get());
+  EXPECT_TRUE(sources.add(event.get(), [&](u64 events) { other += events; }).has_value());
+  ASSERT_EQ(::write(event.get(), &one, sizeof one), static_cast<ssize_t>(sizeof one));
+  while (other == 0) std::this_thread::yield();
+  EXPECT_EQ(heard, 1U);
 }
 
 // A controller that tells when the guest ends an interrupt.

@@ -269,6 +269,8 @@ TEST_F(ApicTest, Errors) {
   EXPECT_EQ(take(), 0x33);
   put(kRegEsr, 0);
   EXPECT_EQ(get(kRegEsr), kErrorReceiveVector);
+  EXPECT_FALSE(message(kMsi, 0x05 | kLevelMessage));
+  put(kRegEsr, 0);
   get(0x00);
   put(0x3d, 1);
   put(kRegEsr, 0);
@@ -287,7 +289,10 @@ TEST_F(ApicTest, DisabledBySoftware) {
   EXPECT_EQ(get(kRegLvt + kLvtTimer), 0x41u | kLvtMasked);
   put(kRegLvt + kLvtTimer, 0x41);
   EXPECT_EQ(get(kRegLvt + kLvtTimer), 0x41u | kLvtMasked);
-  message(kMsi, 0x66);
+  EXPECT_FALSE(message(kMsi, 0x66)) << "nobody accepted it";
+  EXPECT_FALSE(message(kMsi, 0x66 | 1u << 8));
+  EXPECT_TRUE(message(kMsi, 4u << 8)) << "an NMI is no matter of SVR";
+  EXPECT_TRUE(message(kMsi | 0xff << 12, 0x66)) << "others did";
   EXPECT_FALSE(requested(0x66));
   EXPECT_EQ(take(), 0x55) << "what was accepted is still delivered";
 }

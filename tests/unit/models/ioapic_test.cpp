@@ -173,6 +173,121 @@ TEST_F(IoApicTest, AsAnEdgeThereIsNoRemoteIrr) {
   EXPECT_NE(entry(9) & kEntryRemoteIrr, 0u);
 }
 
+// 82093AA, section 3.2.4: remote IRR is set when local APICs accept the interrupt. Else no EOI would clear it.
+TEST_F(IoApicTest, ALevelWaitsForALocalApicThatIsEnabled) {
+  put(kRegSvr, 0xff);
+  route(9, 0x49 | kEntryLevel);
+  line(9, true);
+  EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u) << "nobody accepted it";
+  put(kRegSvr, 0x1ff);
+  EXPECT_FALSE(irq());
+  route(9, 0x49 | kEntryLevel);
+  EXPECT_NE(entry(9) & kEntryRemoteIrr, 0u);
+  EXPECT_EQ(take(), 0x49);
+  line(9, false);
+  eoi();
+  EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+  EXPECT_FALSE(irq());
+  // Also masked in between.
+  put(kRegSvr, 0xff);
+  line(9, true);
+  put(kRegSvr, 0x1ff);
+  set_reg(0x10 + 2 * 9, 0x49 | kEntryLevel | kEntryMasked);
+  EXPECT_FALSE(irq());
+  EXPECT_EQ(targets(9), 0u) << "no end is waited for";
+  set_reg(0x10 + 2 * 9, 0x49 | kEntryLevel);
+  EXPECT_EQ(take(), 0x49);
+}
+
+TEST_F(IoApicTest, ALevelWaitsForADestinationThatIsThere) {
+  route(9, u64{9} << 56 | 0x49 | kEntryLevel);
+  line(9, true);
+  EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+  // Unmasked as it is: the upper half alone is enough.
+  set_reg(0x11 + 2 * 9, 1u << 24);
+  EXPECT_NE(entry(9) & kEntryRemoteIrr, 0u);
+  EXPECT_FALSE(irq(0));
+  EXPECT_EQ(take(1), 0x49);
+  line(9, false);
+  on(1);
+  eoi();
+  EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+  EXPECT_FALSE(irq(1));
+  // What has fallen by then is nothing.
+  route(9, u64{9} << 56 | 0x49 | kEntryLevel);
+  line(9, true);
+  line(9, false);
+  route(9, u64{1} << 56 | 0x49 | kEntryLevel);
+  EXPECT_FALSE(irq(1));
+  EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+}
+
+TEST_F(IoApicTest, OneThatAcceptsIsEnough) {
+  put(kRegSvr, 0xff);
+  for (const u64 delivery : {u64{0}, u64{1} << 8}) {
+    route(9, u64{0xff} << 56 | delivery | 0x49 | kEntryLevel);
+    line(9, true);
+    EXPECT_NE(entry(9) & kEntryRemoteIrr, 0u);
+    EXPECT_FALSE(irq(0));
+    EXPECT_EQ(take(1), 0x49);
+    line(9, false);
+    on(1);
+    eoi();
+    EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+    // And none is not.
+    put(kRegSvr, 0xff);
+    line(9, true);
+    EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+    line(9, false);
+    put(kRegSvr, 0x1ff);
+  }
+}
+
+TEST_F(IoApicTest, ALevelThatNobodyAcceptsAtItsEoiStaysPending) {
+  route(9, 0x49 | kEntryLevel);
+  line(9, true);
+  EXPECT_EQ(take(), 0x49);
+  put(kRegSvr, 0xff);
+  eoi();
+  EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+  put(kRegSvr, 0x1ff);
+  route(9, 0x49 | kEntryLevel);
+  EXPECT_EQ(take(), 0x49);
+}
+
+TEST_F(IoApicTest, AnIllegalVectorIsNotAccepted) {
+  route(9, 0x0f | kEntryLevel);
+  line(9, true);
+  EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+  route(9, 0x49 | kEntryLevel);
+  EXPECT_EQ(take(), 0x49);
+}
+
+TEST_F(IoApicTest, AnEdgeThatNobodyAcceptsIsLost) {
+  put(kRegSvr, 0xff);
+  route(4, 0x44);
+  ioapic->pulse(4);
+  put(kRegSvr, 0x1ff);
+  route(4, 0x44);
+  EXPECT_FALSE(irq());
+}
+
+TEST_F(IoApicTest, StateKeepsALevelThatNobodyAccepted) {
+  put(kRegSvr, 0xff);
+  route(9, 0x49 | kEntryLevel);
+  line(9, true);
+  auto saver = device::Archive::saver();
+  device_->state(saver);
+  device_->reset();
+  auto loader = device::Archive::loader(saver.data());
+  device_->state(loader);
+  ASSERT_TRUE(loader.status().has_value());
+  EXPECT_EQ(entry(9) & kEntryRemoteIrr, 0u);
+  put(kRegSvr, 0x1ff);
+  route(9, 0x49 | kEntryLevel);
+  EXPECT_EQ(take(), 0x49);
+}
+
 TEST_F(IoApicTest, EoiRegister) {
   route(9, 0x49 | kEntryLevel);
   line(9, true);

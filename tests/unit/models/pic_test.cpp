@@ -221,6 +221,48 @@ TEST_F(PicTest, SpecialFullyNestedMode) {
   EXPECT_EQ(ack(), 0x28);
 }
 
+// 8259A, special fully nested mode: higher inputs of the slave in service come through at the master, and nothing else.
+TEST_F(PicTest, SpecialFullyNestedModeKeepsTheMastersOrder) {
+  init(0x11);
+  pulse(12);
+  EXPECT_EQ(ack(), 0x2c);
+  pulse(3);
+  EXPECT_FALSE(intr()) << "behind the slave's handler";
+  pulse(13);
+  EXPECT_FALSE(intr()) << "behind 12";
+  pulse(1);
+  EXPECT_EQ(ack(), 0x21);
+  pulse(8);
+  EXPECT_FALSE(intr()) << "behind 1";
+  out(kMaster, 0, kEoi);
+  EXPECT_TRUE(intr());
+  EXPECT_EQ(ack(), 0x28);
+  EXPECT_EQ(isr(kMaster), 1u << 2);
+  EXPECT_EQ(isr(kSlave), 1u | 1u << 4);
+  out(kSlave, 0, kEoi);
+  EXPECT_FALSE(intr());
+  out(kSlave, 0, kEoi);
+  EXPECT_TRUE(intr()) << "13, though the master is told of no end";
+  EXPECT_EQ(ack(), 0x2d);
+  out(kSlave, 0, kEoi);
+  EXPECT_FALSE(intr());
+  out(kMaster, 0, kEoi);
+  EXPECT_EQ(ack(), 0x23);
+}
+
+TEST_F(PicTest, OnTheSlaveInput2IsNoCascade) {
+  init(0x11);
+  pulse(10);
+  EXPECT_EQ(ack(), 0x2a);
+  pulse(10);
+  EXPECT_FALSE(intr()) << "it is in service";
+  pulse(11);
+  EXPECT_FALSE(intr()) << "behind it";
+  pulse(9);
+  EXPECT_EQ(ack(), 0x29);
+  EXPECT_EQ(isr(kSlave), 1u << 1 | 1u << 2);
+}
+
 TEST_F(PicTest, Poll) {
   out(kMaster, 0, kPoll);
   EXPECT_EQ(in(kMaster, 0), 0);

@@ -77,6 +77,18 @@ TEST_F(GpioTest, AddressMasksData) {
   EXPECT_EQ(seen, (std::vector<bool>{true, false}));
 }
 
+TEST_F(GpioTest, WhoAsksForAnInputAgainDoesNotDriveIt) {
+  ASSERT_NE(ports.controller, nullptr);
+  const std::vector<u32> low{3, 8};
+  const auto input = ports.controller->input(low, 0);
+  ASSERT_TRUE(input) << input.error().text();
+  EXPECT_EQ(ports.read(0x3fc), 0x08u) << "idle is high";
+  input->sink->set_level(input->pin, true);
+  EXPECT_EQ(ports.read(0x3fc), 0u);
+  ASSERT_TRUE(ports.controller->input(low, 0)) << "a user who has the machine explained";
+  EXPECT_EQ(ports.read(0x3fc), 0u) << "still asserted";
+}
+
 TEST_F(GpioTest, EdgeInterruptsLatch) {
   ports.write(0x410, 0x04);
   ports.write(0x40c, 0x04);  // rising

@@ -38,6 +38,8 @@ class KernelDevices final : public device::KernelDevices {
   [[nodiscard]] Result<std::unique_ptr<device::Device>> make(device::Ports& ports) override;
   [[nodiscard]] Status finish() override;
   void connect(interrupt::RoutingTable& routes) override { table_ = &routes; }
+  /// The GIC's own interface to the CPUs, which KVM loads when one enters the guest.
+  [[nodiscard]] std::string presents() const override { return "the hardware (the GIC's list registers)"; }
 
   /// 2 or 3: the GIC is in the kernel; 0: it is in this process. Valid after choose().
   [[nodiscard]] u32 gic_version() const { return gic_version_; }

@@ -154,10 +154,11 @@ Result<interrupt::Virq> Vgic::virq_of(u32 spi) {
                         : fmt::format("cell 1 (SPI number) is {}: KVM's GIC has SPIs 0 to {}", spi, kMostSpis - 1));
   }
   interrupt::RoutingTable& routes = ports_.routes();
-  const std::string name = fmt::format("{} SPI {}", ports_.node().path(), spi);
-  const interrupt::Virq virq = routes.allocate(name);
-  routes.set(virq,
-             {interrupt::PinTarget{.sink = nullptr, .controller = 0, .pin = spi, .in_kernel = true, .name = name}});
+  const std::string name = fmt::format("SPI {}", spi);
+  const std::string node = ports_.node().path();
+  const interrupt::Virq virq = routes.allocate(node + " " + name);
+  routes.set(virq, {interrupt::PinTarget{
+                       .sink = nullptr, .controller = 0, .pin = spi, .in_kernel = true, .name = name, .node = node}});
   virqs_[spi] = virq;
   if (!finished_) spis_ = std::max(spis_, (spi / 32 + 1) * 32);
   return virq;

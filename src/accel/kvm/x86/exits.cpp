@@ -59,17 +59,33 @@ void X86Vcpu::follow_apic_base(u64 value) {
 }
 
 void X86Vcpu::handle_msr(bool write) {
+  const u64 exit_ns = memory_.exit_time();
   auto& msr = run_->page().msr;
   for (cpu::SystemRegisters* registers : system_registers_) {
     if (!registers->has(msr.index)) continue;
     msr.error = registers->allows(index_, msr.index, write, write ? msr.data : 0) ? 0 : 1;
     if (msr.error != 0) return;
+    const u64 begin_ns = memory_.exit_time();
     if (write) {
       registers->write(index_, msr.index, msr.data);
       if (msr.index == kApicBase) follow_apic_base(msr.data);
     } else {
       msr.data = registers->read(index_, msr.index);
     }
+    const auto name = exit_ns != 0 ? registers->trace_name(msr.index) : std::nullopt;
+    if (name)
+      memory_.report({.cpu = index_,
+                      .address = msr.index,
+                      .size = 8,
+                      .write = write,
+                      .system_register = true,
+                      .value = msr.data,
+                      .owner = name->node,
+                      .handler = name->handler,
+                      .offset = name->offset,
+                      .begin_ns = begin_ns,
+                      .end_ns = memory_.exit_time(),
+                      .exit_ns = exit_ns});
     return;
   }
   msr.error = 1;  // #GP: nobody has it

@@ -103,13 +103,14 @@ class KernelPins final : public interrupt::Sink {
     const std::lock_guard guard(mutex_);
     if (!virqs_[pin]) {
       const u32 shown = controller_ == KVM_IRQCHIP_PIC_SLAVE ? pin + 8 : pin;
-      const std::string name = fmt::format("{} pin {}", ports_.node().path(), shown);
+      const std::string name = fmt::format("pin {}", shown);
       interrupt::PinTarget target;
       target.controller = controller_;
       target.pin = pin;
       target.in_kernel = true;
       target.name = name;
-      virqs_[pin] = ports_.routes().take({{std::nullopt, name, {target}}}).front();
+      target.node = ports_.node().path();
+      virqs_[pin] = ports_.routes().take({{std::nullopt, target.node + " " + name, {target}}}).front();
     }
     return *virqs_[pin];
   }

@@ -77,6 +77,7 @@ class KernelLapics final : public device::Device,
     msi.address_lo = static_cast<u32>(message.address);
     msi.address_hi = static_cast<u32>(message.address >> 32);
     msi.data = message.data;
+    // How many CPUs accepted it (Documentation/virt/kvm/api.rst, KVM_SIGNAL_MSI); an error: the destination names none.
     const auto done = vm_.call_value(SOLDER_KVM(KVM_SIGNAL_MSI), &msi);
     return done && *done > 0;
   }

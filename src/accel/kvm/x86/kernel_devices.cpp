@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <optional>
 #include <utility>
 
@@ -98,6 +99,19 @@ void KernelControllers::connect(interrupt::RoutingTable& routes) {
   routes.set_kernel(&routing_);
 }
 
+// Linux's modules tell whether they use what the processors call APIC virtualization; what inhibits it for one VM at a
+// time (ExtINT, a PIT that is reinjected) they do not tell.
+std::string KernelControllers::presents() const {
+  for (const auto& [parameter, text] :
+       {std::pair{"/sys/module/kvm_intel/parameters/enable_apicv", "the hardware (APICv), or KVM where it cannot"},
+        std::pair{"/sys/module/kvm_amd/parameters/avic", "the hardware (AVIC), or KVM where it cannot"}}) {
+    std::ifstream file(parameter);
+    char value = 0;
+    if (file >> value && (value == 'Y' || value == '1')) return text;
+  }
+  return "KVM";
+}
+
 void KernelControllers::pause_time() {
   if (!paused_) paused_ = std::make_unique<PausedTime>(vm_, mode_ != IrqchipMode::user, timer_);
 }
@@ -166,12 +180,15 @@ Status KernelControllers::choose(const tree::Tree& tree, std::span<Candidate> ca
     });
     const Candidate& blamed = offender != candidates.end() ? *offender : candidates.front();
     if (impossible)
-      return fail(blamed.node->place("solder,backend"),
-                  fmt::format("KVM cannot run this in the kernel here: {}",
-                              one_of_each || nodes[kLapic] != 1
-                                  ? "this host's KVM lacks what it takes"
-                                  : "it needs one each of local APIC, I/O APIC and i8259 in the tree"),
-                  R"(allow "user" too)");
+      return fail(
+          blamed.node->place("solder,backend"),
+          fmt::format("KVM cannot run this in the kernel here: {}",
+                      one_of_each || nodes[kLapic] != 1
+                          ? "this host's KVM lacks what it takes"
+                          : fmt::format("it needs one local APIC, one I/O APIC, one i8259 and at most one i8254, "
+                                        "and the tree has {}, {}, {} and {}",
+                                        nodes[kLapic], nodes[kIoApic], nodes[kPic], nodes[kPit])),
+          nodes[kLapic] == 1 ? R"(use --irqchip split or user, or allow "user" too)" : R"(allow "user" too)");
     return fail(blamed.node->place("solder,backend"),
                 fmt::format("KVM runs local APICs, I/O APIC, i8259 and i8254 all in the kernel, or only the local "
                             "APICs, or none; the tree asks for {}",

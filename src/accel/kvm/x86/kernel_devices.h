@@ -32,6 +32,7 @@ class KernelControllers final : public device::KernelDevices {
   [[nodiscard]] Result<std::unique_ptr<device::Device>> make(device::Ports& ports) override;
   [[nodiscard]] Status finish() override { return routing_.activate(); }
   void connect(interrupt::RoutingTable& routes) override;
+  [[nodiscard]] std::string presents() const override;
   void pause_time() override;
   void resume_time(bool saving) override;
   /// kvmclock.

@@ -90,12 +90,27 @@ void print_irq(const Json& reply) {
         if (target.is_string()) targets.push_back(target.get<std::string>());
       std::string events = cell(route, "event_fds");
       if (events != "0") events += route.value("events_in_kernel", false) ? " (KVM)" : " (here)";
-      table.add({cell(route, "virq"), cell(route, "label"), fmt::format("{}", fmt::join(targets, "; ")), events,
-                 level(route), cell(route, "count")});
+      // Events that the kernel takes from the descriptor are counted by nobody.
+      std::string count = cell(route, "count");
+      if (route.value("events_in_kernel", false)) count = count == "0" ? "in KVM" : count + " + KVM's";
+      table.add({cell(route, "virq"), cell(route, "label"),
+                 targets.empty() ? "none" : fmt::format("{}", fmt::join(targets, "; ")), events, level(route), count});
     }
     table.print();
   }
   if (wires.empty() && routes.empty()) fmt::print("no node of this machine has an interrupt\n");
+}
+
+void print_memory(const Json& reply) {
+  Table table({"SPACE", "START", "END", "KIND", "NODE", "A CPU'S ACCESS"});
+  for (const Json& range : list(reply, "ranges")) {
+    const auto start = control::parse_number(cell(range, "start"));
+    const u64 bytes = range.value("bytes", u64{0});
+    table.add({cell(range, "space"), cell(range, "start"),
+               start && bytes != 0 ? fmt::format("{:#x}", *start + bytes - 1) : "-", cell(range, "kind"),
+               cell(range, "node"), cell(range, "access")});
+  }
+  table.print();
 }
 
 struct CtlCommand {
@@ -172,6 +187,8 @@ struct CtlCommand {
       print_status(reply);
     } else if (what == "irq") {
       print_irq(reply);
+    } else if (what == "memory") {
+      print_memory(reply);
     } else if (what == "tree") {
       fmt::print("{}", cell(reply, "dts"));
     } else if (what == "explain") {
@@ -239,6 +256,7 @@ Action add_ctl(CLI::App& app) {
   const auto plain = [&](const char* name, const char* text) { return app.add_subcommand(name, text); };
   plain("status", "accelerator and why, CPUs, uptime, memory");
   plain("irq", "every interrupt: where it goes, who handles it, level and count");
+  plain("memory", "what lies where, and how a CPU's access gets there");
   plain("tree", "the guest's device tree");
   plain("explain", "what a node is, where it lies, how its interrupts travel")
       ->add_option("NODE", command->node, "its path, alias or label")

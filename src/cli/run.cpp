@@ -27,7 +27,11 @@ struct RunCommand {
     if (verbose) log::set_level(log::Level::verbose);
     const auto tree = SOLDER_TRY(machine.compose());
     const auto chosen = SOLDER_TRY(machine::choose_accelerator(accelerator, *tree));
-    log::debug(chosen.reason);
+    if (accelerator.accelerator == "auto") {
+      log::note(chosen.reason);
+    } else {
+      log::debug(chosen.reason);
+    }
     machine::RunOptions options;
     options.no_reboot = no_reboot;
     std::unique_ptr<control::Server> server;

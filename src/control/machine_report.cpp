@@ -4,6 +4,9 @@
 
 #include <optional>
 
+#include "machine/interrupt_path.h"
+#include "machine/reach.h"
+
 namespace solder::control {
 
 namespace {
@@ -65,7 +68,7 @@ Json interrupt_report(machine::Machine& machine) {
       if (const auto input = ports->interrupt_input(i, 0)) {
         wire["input"] = input->name;
         wire["trigger"] = std::string(machine::trigger_name(input->trigger));
-        wire["handled"] = input->in_kernel ? "KVM" : "here";
+        wire["handled"] = machine::interrupt_receivers(machine, *entry.node, i).value_or("nowhere");
       } else {
         wire["handled"] = "nowhere";
         wire["reason"] = input.error().what;
@@ -78,6 +81,18 @@ Json interrupt_report(machine::Machine& machine) {
     }
   }
   return {{"routes", std::move(routes)}, {"wires", std::move(wires)}};
+}
+
+Json memory_report(machine::Machine& machine) {
+  Json ranges = Json::array();
+  for (const auto& one : machine::reach(machine))
+    ranges.push_back({{"space", one.port ? "ports" : "memory"},
+                      {"start", fmt::format("{:#x}", one.start)},
+                      {"bytes", one.size},
+                      {"node", one.node},
+                      {"kind", std::string(one.kind)},
+                      {"access", one.how}});
+  return {{"ranges", std::move(ranges)}};
 }
 
 Json machine_report(machine::Machine& machine) {

@@ -10,6 +10,9 @@ namespace solder::control {
 /// it ends, who handles it, its level, and how often it came.
 [[nodiscard]] Json interrupt_report(machine::Machine& machine);
 
+/// {"ranges": […]}: what lies where in the guest's memory and ports, and how a CPU's access gets there.
+[[nodiscard]] Json memory_report(machine::Machine& machine);
+
 /// {"uptime_ns", "cpus": […], "memory": […], "model"}
 [[nodiscard]] Json machine_report(machine::Machine& machine);
 

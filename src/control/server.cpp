@@ -11,6 +11,7 @@
 #include "control/trace_readers.h"
 #include "machine/explain.h"
 #include "machine/guest_tree.h"
+#include "machine/reach.h"
 #include "machine/transfer.h"
 
 namespace solder::control {
@@ -31,7 +32,7 @@ Result<std::unique_ptr<Server>> Server::create(const Options& options) {
   server->tracer_ = std::make_unique<Tracer>();
   if (options.trace_kernel) {
     if (options.trace_file.empty()) return fail("--trace-kernel", "there is no trace", "add --trace FILE");
-    SOLDER_TRY_STATUS(server->check_kernel_trace());
+    SOLDER_TRY_STATUS(server->check_kernel_trace("--trace-kernel"));
   }
   if (!options.trace_file.empty()) {
     TraceFilter all;
@@ -128,6 +129,7 @@ Result<Json> Server::answer(Client client, const Request& request) {
       Entry{"explain", &Server::explain},     Entry{"pause", &Server::pause}, Entry{"resume", &Server::resume},
       Entry{"powerdown", &Server::powerdown}, Entry{"reset", &Server::reset}, Entry{"quit", &Server::quit},
       Entry{"read", &Server::read},           Entry{"write", &Server::write}, Entry{"dirty", &Server::dirty},
+      Entry{"memory", &Server::memory},
   };
   // Without the lock: the tracer outlives machines, and ends a trace without asking for one.
   if (request.name() == "trace-stop") return trace_stop(client, request);
@@ -155,6 +157,11 @@ Result<Json> Server::status(const Request& request) {
 Result<Json> Server::irq(const Request& request) {
   SOLDER_TRY_STATUS(request.only({}));
   return interrupt_report(*machine_);
+}
+
+Result<Json> Server::memory(const Request& request) {
+  SOLDER_TRY_STATUS(request.only({}));
+  return memory_report(*machine_);
 }
 
 Result<Json> Server::tree(const Request& request) {
@@ -233,6 +240,20 @@ Result<memory::AddressSpace*> Server::space(const Request& request) {
               R"(use "memory" or "ports")");
 }
 
+// An access from here finds nothing where the host's kernel answers the CPUs.
+Status Server::check_reachable(const memory::AddressSpace& space, u64 address, u64 size) const {
+  const u64 last = size - 1 > ~address ? ~u64{0} : address + (size - 1);
+  for (const memory::FlatRange& range : space.map().ranges()) {
+    if (range.start > last || range.start + (range.size - 1) < address ||
+        !machine::answered_by_kernel(*machine_, range))
+      continue;
+    return fail("address",
+                fmt::format("{} is at {:#x}: it lives in KVM, which answers the CPUs only", *range.name, range.start),
+                "trace --kernel shows their accesses; a paused machine's controllers can be moved here: irqchip user");
+  }
+  return {};
+}
+
 Result<Json> Server::read(const Request& request) {
   SOLDER_TRY_STATUS(request.only({"address", "bytes", "width", "space"}));
   if (!request.has("address")) return fail("address", "is missing");
@@ -241,11 +262,13 @@ Result<Json> Server::read(const Request& request) {
   if (const u64 width = SOLDER_TRY(request.number("width", 0, 8)); width != 0) {
     if (request.has("bytes")) return fail("bytes", "is given, and width too", "leave one out");
     if ((width & (width - 1)) != 0) return fail("width", "is not 1, 2, 4 or 8");
+    SOLDER_TRY_STATUS(check_reachable(from, address, width));
     const auto access = from.load(address, static_cast<unsigned>(width));
     if (!access.ok) return fail("address", fmt::format("nothing is at {:#x}, or not {} bytes of it", address, width));
     return Json{{"value", fmt::format("{:#x}", access.value)}};
   }
   std::vector<u8> bytes(SOLDER_TRY(request.number("bytes", 1, kMostBytes)));
+  SOLDER_TRY_STATUS(check_reachable(from, address, bytes.size()));
   if (!from.read(address, bytes.data(), bytes.size()))
     return fail("address", fmt::format("not all of {} bytes from {:#x} are there", bytes.size(), address));
   return Json{{"data", to_hex(bytes)}};
@@ -261,6 +284,7 @@ Result<Json> Server::write(const Request& request) {
   if (request.has("value")) {
     const u64 width = SOLDER_TRY(request.number("width", 0, 8));
     if (width == 0 || (width & (width - 1)) != 0) return fail("width", "is not 1, 2, 4 or 8");
+    SOLDER_TRY_STATUS(check_reachable(to, address, width));
     const u64 value = SOLDER_TRY(request.number("value", 0, width == 8 ? ~u64{0} : (u64{1} << (8 * width)) - 1));
     if (!to.store(address, static_cast<unsigned>(width), value))
       return fail("address", fmt::format("nothing is at {:#x}, or not {} bytes of it", address, width));
@@ -269,14 +293,15 @@ Result<Json> Server::write(const Request& request) {
   auto bytes = from_hex(SOLDER_TRY(request.text("data")));
   if (!bytes) return fail("data", bytes.error().what);
   if (bytes->size() > kMostBytes) return fail("data", fmt::format("is more than {} bytes", kMostBytes));
+  SOLDER_TRY_STATUS(check_reachable(to, address, bytes->size()));
   if (!to.write(address, bytes->data(), bytes->size()))
     return fail("address", fmt::format("not all of {} bytes from {:#x} can be written", bytes->size(), address));
   return done();
 }
 
-Status Server::check_kernel_trace() const {
+Status Server::check_kernel_trace(const char* option) const {
   if (options_.accelerator == "kvm") return {};
-  return fail("--kernel",
+  return fail(option,
               fmt::format("the machine runs under the accelerator {}: KVM's tracepoints say nothing of it",
                           options_.accelerator),
               "leave it out, or use --accel kvm");
@@ -296,7 +321,7 @@ Result<Json> Server::trace(Client client, const Request& request) {
   filter.reads = SOLDER_TRY(request.flag("reads", true));
   filter.writes = SOLDER_TRY(request.flag("writes", true));
   filter.kernel = SOLDER_TRY(request.flag("kernel", false));
-  if (filter.kernel) SOLDER_TRY_STATUS(check_kernel_trace());
+  if (filter.kernel) SOLDER_TRY_STATUS(check_kernel_trace("kernel"));
   const u64 count = SOLDER_TRY(request.number("count", 0));
   end_trace(client);
   Json reply = {{"nodes", filter.nodes},

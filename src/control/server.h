@@ -49,6 +49,7 @@ class Server final : public machine::RunWatcher, private host::LineServer::Handl
   Result<Json> answer(Client client, const Request& request);
   Result<Json> status(const Request& request);
   Result<Json> irq(const Request& request);
+  Result<Json> memory(const Request& request);
   Result<Json> tree(const Request& request);
   Result<Json> explain(const Request& request);
   Result<Json> pause(const Request& request);
@@ -56,13 +57,14 @@ class Server final : public machine::RunWatcher, private host::LineServer::Handl
   Result<Json> powerdown(const Request& request);
   Result<Json> reset(const Request& request);
   Result<Json> quit(const Request& request);
+  Status check_reachable(const memory::AddressSpace& space, u64 address, u64 size) const;
   Result<Json> read(const Request& request);
   Result<Json> write(const Request& request);
   Result<Json> dirty(const Request& request);
   Result<Json> irqchip(const Request& request);
   Result<Json> trace(Client client, const Request& request);
   Result<Json> trace_stop(Client client, const Request& request);
-  [[nodiscard]] Status check_kernel_trace() const;
+  [[nodiscard]] Status check_kernel_trace(const char* option) const;
   Result<memory::AddressSpace*> space(const Request& request);
   void end_trace(Client client);
 

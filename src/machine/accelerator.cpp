@@ -80,8 +80,7 @@ Result<ChosenAccelerator> choose_accelerator(const AcceleratorChoice& choice, co
   if (slow == nullptr)
     return fail("--accel auto", fmt::format("nothing here can run \"{}\" CPUs: {}", cpu, refusals),
                 "describe other CPUs in the tree, or run on another host");
-  log::warn(fmt::format("{}: {}", slow->name, slow_found.text));
-  return take(*slow, {}, slow_found, slow_found.text);
+  return take(*slow, {}, slow_found, "nothing faster runs these CPUs" + why);
 }
 
 }  // namespace solder::machine

@@ -6,6 +6,22 @@ namespace solder::machine {
 
 namespace {
 
+// In the place of an image that nobody opens.
+class UnopenedDisk final : public host::Disk {
+ public:
+  explicit UnopenedDisk(std::string text) : text_(std::move(text)) {}
+  [[nodiscard]] u64 size() const override { return 0; }
+  [[nodiscard]] u32 block_size() const override { return 512; }
+  [[nodiscard]] bool read_only() const override { return false; }
+  [[nodiscard]] bool can_discard() const override { return false; }
+  void submit(host::DiskRequest request) override { request.done(EIO); }
+  void drain() override {}
+  [[nodiscard]] std::string describe() const override { return text_; }
+
+ private:
+  std::string text_;
+};
+
 Result<std::string> required(const tree::Node& node, std::string_view property, std::string_view why) {
   auto value = node.string(property);
   if (!value || value->empty()) return fail(node.place(property), fmt::format("is missing or no string: {}", why));
@@ -79,7 +95,7 @@ Result<host::Disk*> Backends::disk(const tree::Tree& tree, const tree::Node& nod
   if (backend == nullptr) return nullptr;
   Entry* entry = SOLDER_TRY(claim(*backend, node, "solder,disk"));
   const std::string text = SOLDER_TRY(disk_text(*backend));
-  if (!dry_ && !entry->disk) entry->disk = SOLDER_TRY(host::open_disk(text));
+  if (!entry->disk) entry->disk = dry_ ? std::make_unique<UnopenedDisk>(text) : SOLDER_TRY(host::open_disk(text));
   return entry->disk.get();
 }
 
@@ -88,7 +104,7 @@ Result<host::Network*> Backends::network(const tree::Tree& tree, const tree::Nod
   if (backend == nullptr) return nullptr;
   Entry* entry = SOLDER_TRY(claim(*backend, node, "solder,netdev"));
   const std::string text = SOLDER_TRY(network_text(*backend));
-  if (!dry_ && !entry->network) entry->network = SOLDER_TRY(host::open_network(text));
+  if (!entry->network) entry->network = SOLDER_TRY(host::open_network(dry_ ? "none" : text));
   return entry->network.get();
 }
 

@@ -16,7 +16,7 @@ namespace solder::machine {
 /// Opens backends when a node first asks, and keeps them. Each belongs to one node.
 class Backends {
  public:
-  /// `dry`: describes, opens nothing and returns null (for `solder explain`).
+  /// `dry`: describes, opens nothing and returns what does nothing (for `solder explain`).
   explicit Backends(host::ConsoleKeys keys, bool dry = false) : keys_(std::move(keys)), dry_(dry) {}
 
   /// What the `index`-th cell of the node's `solder,chardev` names; null when it has none.

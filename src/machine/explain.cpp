@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 
 #include "machine/guest_tree.h"
+#include "machine/interrupt_path.h"
+#include "machine/reach.h"
 
 namespace solder::machine {
 
@@ -76,6 +79,16 @@ void explain_addresses(std::string& out, const tree::Tree& tree, const tree::Nod
   }
 }
 
+void explain_reach(std::string& out, Machine& machine, const tree::Node& node) {
+  bool first = true;
+  for (const Reach& one : reach(machine)) {
+    if (one.node != node.path()) continue;
+    if (std::exchange(first, false)) out += "  accesses:\n";
+    out +=
+        fmt::format("    {}{:#x}..{:#x}: {}\n", one.port ? "ports " : "", one.start, one.start + one.size - 1, one.how);
+  }
+}
+
 std::string cells_text(std::span<const u32> cells) {
   return fmt::format("<{}>", fmt::join(cells, " "));
 }
@@ -98,11 +111,18 @@ void explain_interrupts(std::string& out, const tree::Tree& tree, Machine* machi
     std::string pin;
     if (ports != nullptr) {
       const auto input = ports->interrupt_input(i, 0);
-      pin = input ? fmt::format(", {} ({}), handled {}", input->name, trigger_name(input->trigger),
-                                input->in_kernel ? "by KVM" : "here")
+      pin = input ? fmt::format(", {} ({}){}", input->name, trigger_name(input->trigger),
+                                input->virq ? fmt::format(", virq {}", *input->virq) : "")
                   : fmt::format(", {}", input.error().what);
     }
     out += fmt::format("       -> {} {}{}\n", specifier.controller->path(), cells_text(specifier.cells), pin);
+    if (ports != nullptr) {
+      if (const auto hops = interrupt_hops(*machine, node, i); hops && !hops->empty()) {
+        for (const Hop& hop : *hops)
+          out += fmt::format("       {:{}}-> {}: {}\n", "", 3 * (hop.depth + 1), hop.what, hop.by);
+        continue;
+      }
+    }
     const auto chain = tree::cascade(tree, *specifier.controller);
     if (!chain) {
       out += fmt::format("       -> {}\n", chain.error().text());
@@ -173,6 +193,7 @@ std::string explain_node(const tree::Tree& tree, const Plan& plan, Machine* mach
     if (const auto* placed = machine->placement(node))
       out += fmt::format("  lives: {} ({})\n", placed->in_kernel ? "in the kernel" : "here", placed->reason);
   explain_addresses(out, tree, node);
+  if (machine != nullptr) explain_reach(out, *machine, node);
   explain_interrupts(out, tree, machine, node);
   if (entry != nullptr && entry->role == Role::modelled) explain_dma(out, tree, node);
   explain_backends(out, tree, node);

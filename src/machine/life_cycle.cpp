@@ -160,7 +160,9 @@ class Run {
       built_.machine->stop();
       if (options_.watcher != nullptr) options_.watcher->machine_goes(*built_.machine);
       print_statistics(*built_.machine);
-      if (end.reason == EndReason::fault) return fail("", "internal fault: " + end.text, "please report this");
+      if (end.reason == EndReason::fault)
+        return fail("", "the machine cannot go on: " + end.text,
+                    "the lines above say where it was; if the guest may do that, please report them");
       if (end.reason != EndReason::reset || options_.no_reboot) return end;
       built_.machine.reset();
       control_.clear();

@@ -69,7 +69,7 @@ struct RunOptions {
 
 /// Runs the machine of `tree` until it ends. SIGINT, SIGTERM and SIGHUP stop it cleanly; they are blocked in all
 /// threads made after this call. Returns how it ended: shutdown, quit, a reset that was not to be followed, or a
-/// signal. Errors: the machine cannot be built, an internal fault.
+/// signal. Errors: the machine cannot be built, or cannot go on.
 [[nodiscard]] Result<Control::End> run_machine(const tree::Tree& tree, const cpu::AcceleratorFactory& accelerator,
                                                const RunOptions& options);
 

@@ -134,6 +134,7 @@ Status load_state(Machine& machine, const MachineState& state) {
   fabric.clock.pause();
   fabric.clock.set(state.now);
   fabric.timers.clock_changed();
+  fabric.accelerator->machine_starts(fabric.cpus);
   fabric.cpus.start();
   if (state.cpus.size() != fabric.cpus.size())
     return fail("", fmt::format("the state has {} CPUs, the machine {}", state.cpus.size(), fabric.cpus.size()));

@@ -41,6 +41,8 @@ class Kvm final : public cpu::Accelerator {
   [[nodiscard]] Status take_spaces(memory::AddressSpace& memory, memory::AddressSpace& ports) override {
     return attach(memory, &ports);
   }
+  /// By its slot, or by an exit; doorbells and deferred writes as they are placed now.
+  [[nodiscard]] std::string reach(const memory::FlatRange& range, bool ports) const override;
   void machine_starts(cpu::CpuSet& cpus) override;
   void machine_stops() override;
 

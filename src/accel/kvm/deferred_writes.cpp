@@ -89,6 +89,15 @@ void DeferredWrites::apply() {
     if (std::find(zones_.begin(), zones_.end(), zone) == zones_.end() && set(zone, true)) zones_.push_back(zone);
 }
 
+std::vector<DeferredWrites::Zone> DeferredWrites::zones(WindowSpace space, Gpa start, u64 size) const {
+  const std::lock_guard guard(mutex_);
+  std::vector<Zone> out;
+  std::ranges::copy_if(zones_, std::back_inserter(out), [&](const Zone& zone) {
+    return zone.space == space && zone.address >= start && zone.address - start < size;
+  });
+  return out;
+}
+
 usize DeferredWrites::zones() const {
   const std::lock_guard guard(mutex_);
   return zones_.size();

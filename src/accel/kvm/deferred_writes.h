@@ -47,18 +47,20 @@ class DeferredWrites {
   /// Makes all writes that are in the ring now. Any thread that holds no model's lock.
   void drain();
 
-  /// How many zones there are now: for tests and `--accel kvm=stats`.
-  [[nodiscard]] usize zones() const;
-  /// How many writes came through the ring.
-  [[nodiscard]] u64 count() const { return count_.load(std::memory_order_relaxed); }
-
- private:
   struct Zone {
     WindowSpace space = WindowSpace::memory;
     Gpa address = 0;
     u64 size = 0;
     bool operator==(const Zone&) const = default;
   };
+  /// The zones of [start, start + size) that there are now.
+  [[nodiscard]] std::vector<Zone> zones(WindowSpace space, Gpa start, u64 size) const;
+  /// How many there are in all: for tests and `--accel kvm=stats`.
+  [[nodiscard]] usize zones() const;
+  /// How many writes came through the ring.
+  [[nodiscard]] u64 count() const { return count_.load(std::memory_order_relaxed); }
+
+ private:
   void apply();
   [[nodiscard]] bool set(const Zone& zone, bool on) const;
 

@@ -128,6 +128,13 @@ void Doorbells::apply() {
   }
 }
 
+usize Doorbells::attached(const memory::MmioHandler& handler) const {
+  const std::lock_guard guard(mutex_);
+  return static_cast<usize>(std::ranges::count_if(bells_, [&](const auto& entry) {
+    return entry.second.handler == &handler && entry.second.placed && !entry.second.events.empty();
+  }));
+}
+
 usize Doorbells::attached() const {
   const std::lock_guard guard(mutex_);
   usize count = 0;

@@ -44,6 +44,8 @@ class Doorbells {
 
   /// How many ioeventfds there are now, and how often a handler was called: for tests and `--accel kvm=stats`.
   [[nodiscard]] usize attached() const;
+  /// … and of those how many are doorbells of this window.
+  [[nodiscard]] usize attached(const memory::MmioHandler& handler) const;
   [[nodiscard]] u64 count() const { return count_.load(std::memory_order_relaxed); }
 
  private:

@@ -39,9 +39,11 @@ Result<std::unique_ptr<Vm>> Vm::open(const std::string& path) {
     return fail(path, fmt::format("cannot be opened: {}", std::strerror(error)), fix);
   }
   const auto version = control(system.get(), SOLDER_KVM(KVM_GET_API_VERSION));
-  if (!version) return fail(path, "is not KVM: " + version.error().what);
+  if (!version)
+    return fail(path, "is not KVM: " + version.error().what, "give KVM's device, or use --accel translator");
   if (*version != KVM_API_VERSION) {
-    return fail(path, fmt::format("offers version {} of KVM's API; Solder knows {}", *version, KVM_API_VERSION));
+    return fail(path, fmt::format("offers version {} of KVM's API; Solder knows {}", *version, KVM_API_VERSION),
+                "run on a host with Linux 2.6.22 or later, or use --accel translator");
   }
   UniqueFd vm(SOLDER_TRY(control(system.get(), SOLDER_KVM(KVM_CREATE_VM))));
   const int run_size = SOLDER_TRY(control(system.get(), SOLDER_KVM(KVM_GET_VCPU_MMAP_SIZE)));

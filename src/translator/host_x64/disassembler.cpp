@@ -1,13 +1,9 @@
 #include "translator/host_x64/disassembler.h"
 
-#if SOLDER_HAVE_ZYDIS
 #include <Zydis/Zydis.h>
-#endif
 #include <fmt/format.h>
 
 namespace solder::host_x64 {
-
-#if SOLDER_HAVE_ZYDIS
 
 namespace {
 
@@ -45,15 +41,5 @@ std::string disassemble_code(const u8* code, usize size) {
   }
   return text;
 }
-
-#else
-
-std::string disassemble_code(const u8* code, usize size) {
-  std::string text;
-  for (usize at = 0; at < size; ++at) text += fmt::format("{:02x}{}", code[at], at % 16 == 15 ? "\n" : " ");
-  return text;
-}
-
-#endif
 
 }  // namespace solder::host_x64

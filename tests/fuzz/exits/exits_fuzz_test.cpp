@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <bit>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <random>
 
 #include "accel/test/bench.h"
@@ -70,6 +72,8 @@ class Target {
       if (ports == nullptr) continue;
       for (u32 i = 0; i < ports->interrupt_count(); ++i)
         if (const auto input = ports->interrupt_input(i, 0); input && input->sink != nullptr) inputs_.push_back(*input);
+      if (entry.node->is_compatible("qemu,fw-cfg-io") && !ports->addresses().empty())
+        fw_cfg_ = ports->addresses().front().address;
       if (entry.node->is_compatible("virtio,mmio")) virtio_.push_back(ports->addresses().front().address);
     }
     ram_ = machine_->ram().front();
@@ -110,6 +114,9 @@ class Target {
         return;
       case 8:
         acknowledge();
+        return;
+      case 9:
+        firmware_dma();
         return;
       default:
         register_access();
@@ -296,6 +303,23 @@ class Target {
     set(0x64, 3);
   }
 
+  // fw_cfg's DMA: a descriptor in RAM, big-endian, and its address in two halves, of which the low one starts it
+  // (QEMU's docs/specs/fw_cfg.rst).
+  void firmware_dma() {
+    if (!fw_cfg_) return;
+    const Gpa at = ram_.address + random_() % 0x10000;
+    const u32 operations = random_() % 8 == 0 ? static_cast<u32>(random_() & 0xffff) : static_cast<u32>(random_() % 32);
+    const u64 wanted = random_() % 4 == 0 ? random_() : ram_.address + random_() % 0x100000;
+    const auto& memory = machine_->fabric().memory;
+    memory.store(at, 4, std::byteswap(static_cast<u32>(random_() % 0x40 << 16) | operations));
+    memory.store(at + 4, 4, std::byteswap(static_cast<u32>(random_() % 4 == 0 ? random_() : random_() % 0x4000)));
+    memory.store(at + 8, 8, std::byteswap(wanted));
+    const u64 descriptor = random_() % 16 == 0 ? random_() : at;
+    const auto& ports = machine_->fabric().io_ports;
+    ports.store(*fw_cfg_ + 4, 4, std::byteswap(static_cast<u32>(descriptor >> 32)));
+    ports.store(*fw_cfg_ + 8, 4, std::byteswap(static_cast<u32>(descriptor)));
+  }
+
   std::mt19937_64 random_;
   Control control_;
   Backends backends_;
@@ -304,6 +328,7 @@ class Target {
   std::vector<Window> windows_;
   std::vector<interrupt::Controller::Input> inputs_;
   std::vector<Gpa> virtio_;
+  std::optional<Gpa> fw_cfg_;  // a port
   tree::AddressRange ram_;
 };
 

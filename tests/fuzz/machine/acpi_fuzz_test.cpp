@@ -5,8 +5,11 @@
 #include <cstdlib>
 #include <random>
 
+#include <fmt/format.h>
+
 #include "machine/boards.h"
 #include "machine/boot_x86.h"
+#include "support/iasl.h"
 #include "tree/document.h"
 
 namespace solder::machine {
@@ -68,6 +71,55 @@ TEST(AcpiFromTrees, MutatedCells) {
   }
   EXPECT_GT(described, 0U);
   EXPECT_GT(refused, 0U);
+}
+
+// Trees that make sense: a random choice of the board's devices, at random addresses and interrupts, with random CPUs.
+// What is described is judged by ACPICA's compiler, a part of it (it takes long).
+TEST(AcpiFromTrees, RandomBoards) {
+  const std::string board = "virt-x86_64";
+  const auto pristine = compose_machine(std::span(&board, 1));
+  ASSERT_TRUE(pristine) << pristine.error().text();
+  const u64 seed = setting("SOLDER_FUZZ_SEED", 1);
+  const u64 judged = testing::have_iasl() ? setting("SOLDER_FUZZ_JUDGED", 6) : 0;
+  u64 described = 0;
+  for (u64 round = 0; round < setting("SOLDER_FUZZ_ROUNDS", 2000) / 10; ++round) {
+    SCOPED_TRACE("seed " + std::to_string(seed + round));
+    std::mt19937_64 random(seed + round);
+    auto tree = (*pristine)->clone();
+    for (const char* label :
+         {"hpet", "kbc", "rtc", "com1", "fw_cfg", "pvpanic", "ged", "virtio0", "virtio1", "virtio4"}) {
+      tree::Node* node = tree->by_label(label);
+      ASSERT_NE(node, nullptr) << label;
+      if (node->is_compatible("virtio,mmio")) {
+        // Ten pages for each, anywhere below 2^46.
+        const u64 address = (0x100'0000'0000 + (random() >> 22)) & ~u64{0xfff};
+        node->set_cells("reg", std::vector<u32>{static_cast<u32>(address >> 32), static_cast<u32>(address), 0,
+                                                static_cast<u32>(0x200 << random() % 4)});
+        node->set_cells("interrupts",
+                        std::vector<u32>{static_cast<u32>(16 + random() % 8), 1 + static_cast<u32>(random() % 2)});
+        node->set_string("solder,virtio", "rng");
+      }
+      if (random() % 3 == 0) node->set_string("status", "disabled");
+    }
+    tree::Node* cpus = tree->find("/cpus");
+    for (u32 n = 0; n < random() % 20; ++n) {
+      const u32 id = 1 + n * (1 + static_cast<u32>(random() % 3)) + (random() % 16 == 0 ? 300 : 0);
+      if (cpus->child(fmt::format("cpu@{:x}", id)) != nullptr) continue;
+      tree::Node& cpu = cpus->add_child(fmt::format("cpu@{:x}", id));
+      cpu.set_string("device_type", "cpu");
+      cpu.set_string("compatible", "x86-64");
+      cpu.set_u32("reg", id);
+    }
+    const auto tables = tables_of(std::move(tree));
+    if (!tables) {
+      EXPECT_FALSE(tables.error().where.empty()) << tables.error().text();
+      continue;
+    }
+    if (described++ < judged) {
+      EXPECT_EQ(testing::complaints(*tables), "");
+    }
+  }
+  EXPECT_GT(described, 20U);
 }
 
 }  // namespace

@@ -181,6 +181,17 @@ TEST(KvmExits, WhatKvmCannotRunIsToldWithTheInstruction) {
   EXPECT_NE(text.find("00000000000d0000"), std::string::npos) << text;
 }
 
+TEST(KvmExits, AnInstructionThatKvmDoesNotKnowIsDisassembled) {
+  SOLDER_NEEDS_KVM();
+  Guest g;
+  // An access to a window by an instruction that the kernel's emulator lacks.
+  g.start_protected({0xf3, 0x0f, 0xb8, 0x05, 0x00, 0x00, 0x0d, 0x00});  // popcnt eax, [0xd0000]
+  const ExitReason reason = g.cpu().run();
+  const std::string text = g.cpu().fault_text();
+  ASSERT_EQ(reason, ExitReason::fault);
+  EXPECT_NE(text.find("instruction: popcnt eax, [0x000D0000]"), std::string::npos) << text;
+}
+
 TEST(KvmExits, SingleStepsReturn) {
   SOLDER_NEEDS_KVM();
   Guest g;

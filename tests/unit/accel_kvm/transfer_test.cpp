@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "accel/kvm/accelerator.h"
+#include "accel/kvm/deferred_writes.h"
 #include "irqchip_fixture.h"
 #include "machine/boards.h"
 #include "machine/life_cycle.h"
@@ -261,6 +262,7 @@ class Moving final : public machine::RunWatcher {
     changed_.wait(lock, [this] { return moved_ || ended_; });
     return moved_ ? *moved_ : fail("", "the run has ended");
   }
+  Kvm& kvm() { return dynamic_cast<Kvm&>(*machine().fabric().accelerator); }
   bool in_kernel(const char* path) {
     const auto* placed = machine().placement(*machine().tree().find(path));
     return placed != nullptr && placed->in_kernel;
@@ -303,6 +305,7 @@ TEST_P(Transfer, NothingPendingIsLostOrComesTwice) {
     EXPECT_EQ(run.in_kernel("/interrupt-controller@fec00000"), modes[i] == "kernel");
     EXPECT_EQ(run.at(kLoops), loops) << "it stands still";
     EXPECT_EQ(run.machine().fabric().clock.now(), now);
+    EXPECT_GT(run.kvm().deferred_writes()->zones(), 0u) << "the RTC's index register";
     if (i + 1 == modes.size()) run.machine().fabric().cpus[0].vcpu().raise_nmi();
     run.resume();
     ASSERT_NO_FATAL_FAILURE(run.wait_for(kLoops, loops + 1));

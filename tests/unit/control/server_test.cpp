@@ -61,6 +61,21 @@ TEST(Control, TreeAndExplain) {
   EXPECT_EQ(run.refuse({{"do", "explain"}, {"node", "/nowhere"}}).where, "/nowhere");
 }
 
+TEST(Control, WhatLiesWhere) {
+  Running run;
+  bool ram = false;
+  bool uart = false;
+  const Json reply = run.ask({{"do", "memory"}});
+  for (const Json& range : reply["ranges"]) {
+    EXPECT_EQ(range["space"], "memory");
+    ram |= range["start"] == "0x40000000" && range["kind"] == "RAM" && range["access"] == "directly";
+    uart |= range["start"] == "0x9000000" && range["kind"] == "device" && range["node"] == "/pl011@9000000" &&
+            range["bytes"] == 0x1000;
+  }
+  EXPECT_TRUE(ram);
+  EXPECT_TRUE(uart);
+}
+
 TEST(Control, MemoryAsACpuSeesIt) {
   Running run;
   run.ask({{"do", "write"}, {"address", 0x40001000}, {"data", "0102030405060708"}});

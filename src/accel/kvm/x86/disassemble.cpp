@@ -1,13 +1,10 @@
 #include "accel/kvm/x86/disassemble.h"
 
-#ifdef SOLDER_HAVE_ZYDIS
 #include <Zydis/Zydis.h>
-#endif
 
 namespace solder::accel::kvm::x86 {
 
 std::string disassemble(std::span<const u8> code, u64 address, unsigned mode_bits) {
-#ifdef SOLDER_HAVE_ZYDIS
   const ZydisMachineMode mode = mode_bits == 64   ? ZYDIS_MACHINE_MODE_LONG_64
                                 : mode_bits == 32 ? ZYDIS_MACHINE_MODE_LEGACY_32
                                                   : ZYDIS_MACHINE_MODE_LEGACY_16;
@@ -15,11 +12,6 @@ std::string disassemble(std::span<const u8> code, u64 address, unsigned mode_bit
   if (ZYAN_SUCCESS(ZydisDisassembleIntel(mode, address, code.data(), code.size(), &instruction))) {
     return instruction.text;
   }
-#else
-  (void)code;
-  (void)address;
-  (void)mode_bits;
-#endif
   return {};
 }
 

@@ -1,6 +1,7 @@
 /// Whether KVM is worth choosing on this host, for `--accel auto`.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 
@@ -17,7 +18,9 @@ struct Probe {
 };
 
 /// Makes a small VM, and times a loop of kernel-mode code in it against the same loop in this process. Some hosts offer
-/// /dev/kvm without the processor's help and emulate such code. At most 20 ms.
-[[nodiscard]] Probe probe(const std::string& path = "/dev/kvm");
+/// /dev/kvm without the processor's help and emulate such code. The loop ends after `limit` of processor time, this
+/// process's and KVM's together: whoever is not through by then is not fast.
+[[nodiscard]] Probe probe(const std::string& path = "/dev/kvm",
+                          std::chrono::nanoseconds limit = std::chrono::milliseconds(20));
 
 }  // namespace solder::accel::kvm

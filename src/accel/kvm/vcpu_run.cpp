@@ -37,6 +37,10 @@ pid_t own_thread() {
 
 }  // namespace
 
+int VcpuRun::signal() {
+  return kick_signal();
+}
+
 Result<std::unique_ptr<VcpuRun>> VcpuRun::create(const Vm& vm, RunGate& gate, u32 id) {
   install_handler();
   if (vm.check(KVM_CAP_IMMEDIATE_EXIT) == 0) {

@@ -78,6 +78,9 @@ class VcpuRun {
   static constexpr usize kInterrupted = kReasons - 1;
   [[nodiscard]] u64 exits(usize reason) const { return counts_[reason].load(std::memory_order_relaxed); }
 
+  /// What gets a thread out of KVM_RUN; its handler does nothing.
+  [[nodiscard]] static int signal();
+
  private:
   VcpuRun(RunGate& gate, u32 id, UniqueFd fd, kvm_run* page, usize size);
   void set_immediate_exit(u8 value);

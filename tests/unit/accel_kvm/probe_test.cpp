@@ -24,6 +24,15 @@ TEST(KvmProbe, RunsCodeWhereKvmCanBeOpened) {
   RecordProperty("probe", found.text);
 }
 
+TEST(KvmProbe, EndsWhenItsTimeIsUp) {
+  SOLDER_NEEDS_KVM();
+  const Probe found = probe("/dev/kvm", std::chrono::nanoseconds(1));
+  EXPECT_TRUE(found.usable) << found.text;
+  EXPECT_FALSE(found.native) << "nothing was measured";
+  EXPECT_NE(found.text.find("did not get through"), std::string::npos) << found.text;
+  EXPECT_NE(found.vm, nullptr);
+}
+
 TEST(KvmProbe, TheRegistryKnowsKvmAndItsOptions) {
   const cpu::AcceleratorInfo* kvm = nullptr;
   for (const auto* info : cpu::all_accelerators())

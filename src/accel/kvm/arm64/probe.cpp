@@ -8,7 +8,7 @@
 namespace solder::accel::kvm {
 
 // arm64's KVM has no emulator of instructions to fall back to: where a CPU can be made, the processor runs it.
-Probe probe(const std::string& path) {
+Probe probe(const std::string& path, std::chrono::nanoseconds) {
   auto vm = Vm::open(path);
   if (!vm) return {false, false, vm.error().where + ": " + vm.error().what, vm.error().fix};
   kvm_vcpu_init init{};

@@ -3,9 +3,12 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <map>
+#include <optional>
+#include <string>
 
 #include "cli/subcommands.h"
 
@@ -15,6 +18,20 @@ namespace {
 
 void print_error(const Error& error) {
   fmt::print(stderr, "solder: {}\n", error.text());
+}
+
+// CLI11 says that a subcommand is missing where there is one that it does not know.
+std::optional<Error> unknown_command(const CLI::App& app) {
+  const auto chosen = app.get_subcommands();
+  const CLI::App& parent = chosen.empty() ? app : *chosen.front();
+  if (parent.get_require_subcommand_min() == 0 || !parent.get_subcommands().empty()) return {};
+  const auto words = app.remaining(true);
+  const auto word = std::ranges::find_if(words, [](const std::string& text) { return !text.starts_with('-'); });
+  if (word == words.end()) return {};
+  std::string known;
+  for (const CLI::App* one : parent.get_subcommands({})) known += (known.empty() ? "" : ", ") + one->get_name();
+  return Error{chosen.empty() ? "solder" : "solder " + parent.get_name(),
+               fmt::format("there is no command \"{}\"", *word), "there are: " + known};
 }
 
 }  // namespace
@@ -37,6 +54,13 @@ int run_command(int argc, const char* const* argv) {
   add("ctl", "ask or order a running machine", add_ctl);
   try {
     app.parse(argc, argv);
+  } catch (const CLI::RequiredError& error) {
+    if (const auto unknown = unknown_command(app)) {
+      print_error(*unknown);
+    } else {
+      app.exit(error);
+    }
+    return 2;
   } catch (const CLI::ParseError& error) {
     const int status = app.exit(error);
     return status == 0 ? 0 : 2;

@@ -128,7 +128,7 @@ std::string describe_exit(u32 cpu, int vcpu_fd, const kvm_run& page, const memor
   if (page.exit_reason == KVM_EXIT_INTERNAL_ERROR && page.internal.suberror == KVM_INTERNAL_ERROR_EMULATION)
     out +=
         "\n  The emulator of the host's kernel knows few instructions. Hosts whose processor runs kernel-mode code by\n"
-        "  itself need it for accesses to devices only; on this one `solder run --verbose` says whether it does.";
+        "  itself need it for accesses to devices only; of others a warning at the start tells.";
   return out;
 }
 

@@ -96,6 +96,13 @@ int own_lapic(void) {
   return irqchip_mode() == 'u';
 }
 
+int host_loses_sti_shadow(void) {
+  const char* line = (const char*)read64(start_info + 24);
+  for (; line && *line; ++line)
+    if (line[0] == ' ' && line[1] == 's' && line[2] == 't' && line[3] == 'i') return 1;
+  return 0;
+}
+
 // Several windows at least: the time may pass while the host runs somebody else.
 static void wait_ticks(u64 ticks) {
   const u64 from = rdtsc();

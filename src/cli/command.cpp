@@ -30,8 +30,8 @@ std::optional<Error> unknown_command(const CLI::App& app) {
   if (word == words.end()) return {};
   std::string known;
   for (const CLI::App* one : parent.get_subcommands({})) known += (known.empty() ? "" : ", ") + one->get_name();
-  return Error{chosen.empty() ? "solder" : "solder " + parent.get_name(),
-               fmt::format("there is no command \"{}\"", *word), "there are: " + known};
+  return Error{chosen.empty() ? "" : parent.get_name(), fmt::format("there is no command \"{}\"", *word),
+               "there are: " + known};
 }
 
 }  // namespace

@@ -42,10 +42,10 @@ class Doorbells {
   /// When this returns no handler is called any more, and doorbells are writes as others. Idempotent.
   void stop();
 
-  /// How many ioeventfds there are now, and how often a handler was called: for tests and `--accel kvm=stats`.
-  [[nodiscard]] usize attached() const;
-  /// … and of those how many are doorbells of this window.
+  /// How many doorbells of this window KVM answers now.
   [[nodiscard]] usize attached(const memory::MmioHandler& handler) const;
+  /// How many ioeventfds there are in all, and how often a handler was called: for tests and `--accel kvm=stats`.
+  [[nodiscard]] usize attached() const;
   [[nodiscard]] u64 count() const { return count_.load(std::memory_order_relaxed); }
 
  private:

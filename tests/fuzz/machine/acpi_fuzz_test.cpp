@@ -91,7 +91,7 @@ TEST(AcpiFromTrees, RandomBoards) {
       tree::Node* node = tree->by_label(label);
       ASSERT_NE(node, nullptr) << label;
       if (node->is_compatible("virtio,mmio")) {
-        // Ten pages for each, anywhere below 2^46.
+        // Anywhere from 1 to 5 TiB.
         const u64 address = (0x100'0000'0000 + (random() >> 22)) & ~u64{0xfff};
         node->set_cells("reg", std::vector<u32>{static_cast<u32>(address >> 32), static_cast<u32>(address), 0,
                                                 static_cast<u32>(0x200 << random() % 4)});

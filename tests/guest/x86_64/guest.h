@@ -131,11 +131,11 @@ int wrmsr_faults(u32 number, u64 value);
   })
 // As long as it takes for an interrupt that must not come to come: about a millisecond, interrupts let in.
 void settle(void);
+// The same many times over, for things that timers do.
+void settle_long(void);
 // Told on the command line, "sti", of hosts whose processor forgets between STI and HLT that STI delays interrupts, when
 // the host itself is interrupted there: what is to end the HLT has come before it.
 int host_loses_sti_shadow(void);
-// The same many times over, for things that timers do.
-void settle_long(void);
 
 void* memset(void* to, int value, u64 size);
 void* memcpy(void* to, const void* from, u64 size);

@@ -5,9 +5,8 @@ const char test_name[] = "smp";
 
 #define PING 0x50
 #define PONG 0x51
-#define ROUNDS 100
-
 #define TICK 0x52
+#define ROUNDS 100
 
 static volatile u32 starts, shared, bumps, phase, id_seen = ~0U;
 

@@ -78,6 +78,20 @@ TEST(CpuSet, ACpuRunsOnlyOncePoweredOn) {
   while (!f.puppets[0]->inside) std::this_thread::yield();
 }
 
+TEST(CpuSet, ACpuIsOffOnceItsThreadHasLeftTheGuest) {
+  Fixture f(1);
+  EXPECT_TRUE(f.set[0].off());
+  ASSERT_TRUE(f.set[0].power_on({}));
+  EXPECT_FALSE(f.set[0].off());
+  while (!f.puppets[0]->inside) std::this_thread::yield();
+  f.set[0].power_off();
+  EXPECT_FALSE(f.set[0].off()) << "it is still in there";
+  EXPECT_FALSE(f.set[0].power_on({}));
+  f.puppets[0]->kick();
+  while (!f.set[0].off()) std::this_thread::yield();
+  EXPECT_TRUE(f.set[0].power_on({})) << "who sees it off may start it";
+}
+
 TEST(CpuSet, QueuedWorkRunsInOrderOnTheCpusThread) {
   Fixture f(1);
   f.set[0].power_on({});

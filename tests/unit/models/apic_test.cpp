@@ -22,6 +22,16 @@ TEST_F(ApicTest, ResetValues) {
   EXPECT_EQ(get(kRegLvt + kLvtLint0), kLvtMasked);
 }
 
+TEST_F(ApicTest, MsrsHaveNamesInTraces) {
+  for (const auto& [msr, name] : {std::pair{0x1bu, "IA32_APIC_BASE"}, std::pair{0x6e0u, "IA32_TSC_DEADLINE"},
+                                  std::pair{0x80bu, "EOI"}, std::pair{0x830u, "ICR"}, std::pair{0x83fu, "SELF_IPI"}}) {
+    const auto found = apics->trace_name(msr);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(*found->node, ports.node().path());
+    EXPECT_EQ(found->handler->register_name(found->offset), name);
+  }
+}
+
 TEST_F(ApicTest, HigherClassesNestEqualOnesDoNot) {
   message(kMsi, 0x51);
   EXPECT_TRUE(irq());
